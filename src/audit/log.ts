@@ -1,0 +1,107 @@
+/**
+ * What the gateway may expect of the audit log, whichever store keeps it.
+ * Knows nothing of HTTP, experts or perspectives: fields arrive as plain JSON.
+ */
+
+/** A JSON value that canonical JSON (RFC 8785) can carry. */
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
+
+export type LeafType =
+  | 'completion.begin' | 'completion.end' | 'completion.refused' | 'feedback' | 'audit.read' | 'erasure'
+  | 'payload.expired' | 'hold.set' | 'hold.lifted' | 'kek.rotated' | 'draw.epoch' | 'key.created' | 'key.revoked'
+  | 'config.changed' | 'model.loaded' | 'log.start' | 'log.stop' | 'clock.anomaly'
+
+/** One leaf as its writer knows it: the log adds `v`, `t`, `key_seq`, the index and the payload's commitment. */
+export interface LeafDraft {
+  readonly type: LeafType
+  /** UUIDv7, unique in the log: a second append with the same id is refused. */
+  readonly id: string
+  /** Pseudonym of the key that caused it (`k_…`), or null for the gateway's own leaves. `key_seq` counts per key, without gaps. */
+  readonly key: string | null
+  /** Further members of the leaf; must not name a member that the log adds. */
+  readonly fields: { readonly [name: string]: Json | undefined }
+  /** Transcript bytes (request as received, answer as sent), kept in a row of its own and committed to by a salted hash in the leaf. */
+  readonly payload?: Uint8Array
+}
+
+/** Proof of the place a leaf has: true once the promise that carried it resolved. */
+export interface Receipt {
+  readonly record: string
+  readonly index: number
+  readonly key_seq: number | null
+  /** base64 of SHA-256(0x00 ‖ leaf bytes), RFC 6962. */
+  readonly leaf_hash: string
+}
+
+export type EndStatus = 'complete' | 'client_abort' | 'upstream_error' | 'interrupted'
+
+/** One exchange between its begin and its end record(s). */
+export interface Exchange {
+  readonly record: string
+  /** Resolves when the begin record is durable (fsynced). No byte of the answer may leave before. Rejects with AuditUnavailable. */
+  begun(): Promise<Receipt>
+  /**
+   * Journals bytes that are about to be sent for one choice. Synchronous: when it returns they survive a `kill -9`
+   * of this process (not a power loss). Throws AuditUnavailable when they could not be written; then do not send them.
+   */
+  chunk(bytes: Uint8Array, choice?: number): void
+  /**
+   * Appends the end record of one choice and resolves when it is durable, and with it the begin record.
+   * The final chunk or the JSON body may leave only then. At most one end per choice (a second call returns the first's promise).
+   * `answer` replaces what was journalled (a JSON body); absent: the journalled bytes of that choice are the answer.
+   */
+  end(end: { readonly status: EndStatus, readonly fields: { readonly [name: string]: Json | undefined }, readonly answer?: Uint8Array, readonly choice?: number }): Promise<Receipt>
+}
+
+export interface RecordQuery {
+  /** Only records with an index greater than this one (cursor; -1 or absent: from the first). */
+  readonly afterIndex?: number
+  /** 1…1000. */
+  readonly limit?: number
+  /** Milliseconds since the epoch, inclusive / exclusive. */
+  readonly from?: number
+  readonly to?: number
+  readonly type?: LeafType
+  readonly perspective?: string
+  readonly status?: EndStatus
+  readonly key?: string
+  /** Tree size that pins a set of pages: records with index < asOf. Default: the size now. */
+  readonly asOf?: number
+}
+
+/** One stored record as a reader gets it. */
+export interface StoredRecord {
+  readonly index: number
+  readonly id: string
+  /** The exact leaf bytes (canonical JSON, UTF-8). */
+  readonly leaf: string
+  readonly leaf_hash: string
+  readonly payload: { readonly state: 'present', readonly bytes: Uint8Array, readonly salt: Uint8Array } | { readonly state: 'none' | 'erased' | 'expired' }
+}
+
+/**
+ * The log. Promises, for every store:
+ * - append-only; indices 0…n-1 without gaps; per key a `key_seq` 1…m without gaps;
+ * - a resolved promise means fsynced; a rejected one (AuditUnavailable) means: not acknowledged, may or may not be kept, never half;
+ * - appends of one call are committed together or not at all, in order;
+ * - safe to call concurrently; calls are grouped into commits;
+ * - fail closed: when it cannot commit, every append rejects, nothing is queued beyond `limits`, and it recovers by itself when the store can commit again.
+ */
+export interface AuditLog {
+  append(drafts: readonly LeafDraft[]): Promise<Receipt[]>
+  /**
+   * Opens an exchange. Its begin record is committed at once, or, with `deferMs`, together with its end if that comes
+   * within so many milliseconds (a JSON answer has no byte to show before its end: one fsync serves both).
+   */
+  open(begin: LeafDraft, options?: { readonly deferMs?: number }): Exchange
+  /** Number of leaves. */
+  size(): number
+  records(query: RecordQuery): Promise<StoredRecord[]>
+  record(id: string): Promise<StoredRecord | null>
+  /** The end record(s) of an exchange, by the begin record's id. */
+  endsOf(begin: string): Promise<StoredRecord[]>
+  /** Is the log able to commit, and if not, why (a sentence for people). */
+  health(): { readonly ok: true, readonly lastCommitMs: number } | { readonly ok: false, readonly reason: string }
+  /** Writes what is queued, closes open exchanges as `interrupted`, appends `log.stop`, releases the store. */
+  close(): Promise<void>
+}
