@@ -1,0 +1,82 @@
+/** A chat request as it may come: what Parallax reads is checked, the rest is passed through untouched. Knows nothing of routes or experts. */
+import { z } from 'zod'
+import { ParallaxError } from '../errors.ts'
+
+const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function'] as const
+
+const textPart = z.looseObject({ type: z.string() })
+
+const message = z.looseObject({
+  role: z.enum(ROLES),
+  content: z.union([z.string(), z.array(textPart).min(1).max(256)]).nullish(),
+  name: z.string().max(256).optional(),
+}).superRefine((one, context) => {
+  const empty = one.content === undefined || one.content === null || one.content === ''
+  // an assistant's turn may hold tool calls alone; everyone else has to say something
+  if (empty && one.role !== 'assistant') context.addIssue({ code: 'custom', path: ['content'], message: 'an empty message: wanted text' })
+})
+
+/** OpenAI's chat request. Loose: unknown members go to the expert, which may know them. */
+export const chatRequest = z.looseObject({
+  model: z.string().min(1).max(256),
+  messages: z.array(message).min(1),
+  perspective: z.unknown().optional(),
+  stream: z.boolean().nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
+  n: z.int().min(1).nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  max_tokens: z.int().min(1).max(10_000_000).nullish(),
+  max_completion_tokens: z.int().min(1).max(10_000_000).nullish(),
+  stop: z.union([z.string().max(1000), z.array(z.string().max(1000)).max(16)]).nullish(),
+  seed: z.int().nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
+  tools: z.array(z.looseObject({ type: z.string() })).max(512).nullish(),
+  user: z.string().max(512).nullish(),
+})
+
+export type ChatRequest = z.infer<typeof chatRequest>
+
+export interface RequestLimits { readonly messages: number, readonly choices: number }
+
+/** "messages.3.content" and the message of the deepest issue: a union's own message says nothing. */
+function firstIssue (error: z.ZodError): { path: string, message: string } {
+  const issue = error.issues[0]!
+  return { path: issue.path.join('.'), message: issue.code === 'invalid_union' ? 'wanted text or a list of parts' : issue.message }
+}
+
+/** Throws `invalid_request` naming the member at fault, what was wanted and what to do. */
+export function parseChatRequest (body: unknown, limits: RequestLimits): ChatRequest {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new ParallaxError('invalid_request', 'The body has to be a JSON object with "model" and "messages".')
+  }
+  const { messages } = body as { messages?: unknown }
+  // counted before they are checked one by one, so that a flood costs nothing
+  if (Array.isArray(messages) && messages.length > limits.messages) {
+    throw new ParallaxError('invalid_request', `At most ${limits.messages} messages a request; this one has ${messages.length}.`, { param: 'messages' })
+  }
+  const parsed = chatRequest.safeParse(body)
+  if (!parsed.success) {
+    const { path, message } = firstIssue(parsed.error)
+    throw new ParallaxError('invalid_request', `"${path}" cannot be used: ${message}.${parsed.error.issues.length > 1 ? ` (${parsed.error.issues.length - 1} more problems in this request.)` : ''}`, { param: path.split('.')[0] ?? null })
+  }
+  const request = parsed.data
+  if ((request.n ?? 1) > limits.choices) throw new ParallaxError('invalid_request', `At most ${limits.choices} choices a request; "n" is ${request.n}.`, { param: 'n' })
+  return request
+}
+
+/** The text of the last message of role user: what the policy looks at. */
+export function lastUserText (request: ChatRequest): string {
+  const content = request.messages.findLast((one) => one.role === 'user')?.content
+  if (typeof content === 'string') return content
+  return (content ?? []).map((part) => typeof part['text'] === 'string' ? part['text'] : '').join('\n')
+}
+
+/** What goes to an expert: the request less what is Parallax's own. */
+export function expertRequest (request: ChatRequest): Record<string, unknown> {
+  const { perspective: _perspective, model: _model, ...rest } = request
+  return rest
+}

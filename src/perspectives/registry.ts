@@ -1,0 +1,50 @@
+/** Every perspective that can be asked for, read from its folder. Perspectives are data: a third one is a folder. Knows nothing of experts. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { declaration, type Perspective } from './perspective.ts'
+
+export interface Registry {
+  /** By order of declaration; the baseline comes with order 0. */
+  list (): readonly Perspective[]
+  /** By id or alias. */
+  find (name: string): Perspective | undefined
+}
+
+/** A folder that cannot be used: names the file and every mistake in it. */
+export class PerspectiveError extends Error { override readonly name = 'PerspectiveError' }
+
+function read (folder: string): Perspective {
+  const file = join(folder, 'perspective.json')
+  let json: unknown
+  try { json = JSON.parse(readFileSync(file, 'utf8')) } catch (cause) {
+    throw new PerspectiveError(`${file} cannot be read as JSON: ${(cause as Error).message}`, { cause })
+  }
+  const parsed = declaration.safeParse(json)
+  if (!parsed.success) {
+    throw new PerspectiveError(`${file} is not a perspective: ${parsed.error.issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`).join('; ')}`)
+  }
+  return { ...parsed.data, folder }
+}
+
+/** Reads every `<root>/<id>/perspective.json`. Throws PerspectiveError where one is broken or two claim one name. */
+export function loadPerspectives (roots: readonly string[]): Registry {
+  const all = roots.flatMap((root) => existsSync(root)
+    ? readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory() && existsSync(join(root, entry.name, 'perspective.json'))).map((entry) => read(join(root, entry.name)))
+    : [])
+  return registry(all)
+}
+
+/** A registry of what is handed in; throws PerspectiveError where two claim one name. */
+export function registry (perspectives: readonly Perspective[]): Registry {
+  const byName = new Map<string, Perspective>()
+  for (const perspective of perspectives) {
+    for (const name of [perspective.id, perspective.alias]) {
+      if (name === null) continue
+      const other = byName.get(name)
+      if (other) throw new PerspectiveError(`Both ${other.folder} and ${perspective.folder} claim the name "${name}"; change the id or alias of one.`)
+      byName.set(name, perspective)
+    }
+  }
+  const sorted = perspectives.toSorted((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
+  return { list: () => sorted, find: (name) => byName.get(name) }
+}
