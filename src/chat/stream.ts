@@ -1,0 +1,105 @@
+/**
+ * Relays an expert's chunks as ours: disclosure on the first, finish held back until the end record is durable, receipt on it.
+ * A stream that broke ends with an error chunk and never with `[DONE]`.
+ */
+import type { Exchange } from '../audit/log.ts'
+import { ParallaxError } from '../errors.ts'
+import type { Wire } from '../experts/expert.ts'
+import { choicesOf, Gathered, presentChunk, tokensOf, withMember, type Choice, type Frame } from './completion.ts'
+import { endBroken, endFields, receiptMember } from './exchange.ts'
+import type { FrameStream } from './frame-stream.ts'
+
+export interface Relay {
+  readonly chunks: AsyncIterable<Wire[]>
+  readonly out: FrameStream
+  readonly exchange: Exchange
+  readonly frame: Frame
+  readonly choices: number
+  /** The client asked for the usage chunk; the upstream is always asked. */
+  readonly usageWanted: boolean
+  /** The record of the exchange that a replayed answer came from. */
+  readonly source: string | null
+  /** Given the whole answer once it is complete and on record. */
+  readonly whenWhole?: (completion: Wire, endRecord: string) => void
+  /** Turns whatever was thrown into what the client is told and the log records. */
+  readonly explain: (error: unknown) => unknown
+}
+
+const encoder = new TextEncoder()
+const DONE = 'data: [DONE]\n\n'
+const data = (json: string): string => `data: ${json}\n\n`
+
+/** Sent as soon as the begin record is durable and the expert has accepted: the headers leave before the first token. */
+export const OPENING_COMMENT = encoder.encode(': parallax\n\n')
+
+/** Runs to the end of the answer, whatever that is; never rejects. */
+export async function relay (job: Relay): Promise<void> {
+  const { out, exchange, frame } = job
+  const held: Wire[] = []
+  const finish = new Map<number, string>()
+  const gathered = job.whenWhole ? new Gathered() : null
+  const otherUsage = job.usageWanted ? null : undefined
+  let usage: unknown
+  let opening = true
+
+  const present = (chunk: Wire): string => {
+    const text = data(JSON.stringify(presentChunk(chunk, frame, opening, otherUsage)))
+    opening = false
+    return text
+  }
+
+  try {
+    await out.write(OPENING_COMMENT)
+    for await (const batch of job.chunks) {
+      let text = ''
+      for (const chunk of batch) {
+        gathered?.add(chunk)
+        if (chunk['usage']) usage = chunk['usage']
+        const choices = choicesOf(chunk)
+        const ending = choices.filter((choice) => choice.finish_reason)
+        if (ending.length === 0) {
+          if (choices.length > 0) text += present(chunk)
+          continue
+        }
+        for (const choice of ending) finish.set(choice.index ?? 0, String(choice.finish_reason))
+        held.push({ ...chunk, choices: ending })
+        const open = choices.filter((choice: Choice) => !choice.finish_reason)
+        if (open.length > 0) text += present({ ...chunk, choices: open })
+      }
+      if (text !== '') await send(encoder.encode(text))
+    }
+    if (finish.size < job.choices) {
+      throw new ParallaxError('expert_failed', 'The expert\'s stream ended before its answer did. What came so far is not a whole answer.')
+    }
+    const frames = held.map((chunk) => JSON.stringify(presentChunk(chunk, frame, opening && chunk === held[0], otherUsage)))
+    const closing = (job.usageWanted && usage ? data(JSON.stringify(presentChunk({ choices: [] }, frame, false, usage))) : '') + DONE
+    // the log commits to the frames without the receipt, which cannot be in what it is a receipt for
+    exchange.chunk(encoder.encode(frames.map(data).join('') + closing))
+    const tokens = tokensOf(usage)
+    const receipt = await exchange.end({ status: 'complete', fields: endFields({ disclosure: frame.disclosure, tokens, finish: [...finish.values()], source: job.source }) })
+    const last = withMember(frames.pop()!, 'audit', receiptMember(exchange.record, receipt))
+    await out.write(encoder.encode([...frames, last].map(data).join('') + closing))
+    out.end()
+    if (gathered) job.whenWhole?.(gathered.completion(), receipt.record)
+  } catch (thrown) {
+    await breakOff(job.explain(thrown))
+  }
+
+  function send (bytes: Uint8Array): Promise<void> | void {
+    exchange.chunk(bytes)
+    return out.write(bytes)
+  }
+
+  async function breakOff (error: unknown): Promise<void> {
+    const told = error instanceof ParallaxError ? error : new ParallaxError('internal_error', 'The gateway failed while it relayed the answer.', { cause: error })
+    const bytes = encoder.encode(data(JSON.stringify(told.body())))
+    const left = out.destroyed
+    try {
+      if (!left) exchange.chunk(bytes)
+      await endBroken(exchange, frame.disclosure, error)
+    } catch { /* the log refuses: the client is told that the answer broke off, and recovery closes the record */ }
+    if (left) return
+    try { await out.write(bytes) } catch { /* left meanwhile */ }
+    out.end()
+  }
+}
