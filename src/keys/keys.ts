@@ -89,3 +89,8 @@ export interface KeyStore {
 
 /** Whoever speaks through the control socket: the person who owns the data directory. Reads no transcripts: that wants an auditor's key. */
 export const LOCAL_ADMIN: Caller = Object.freeze({ key: 'k_local', tenant: 't_local', scopes: new Set<Scope>(['admin']), name: 'local administrator', defaultPerspective: null })
+
+/** Keys that cannot be opened. Its message is for the person who starts the gateway: what was wanted, what is there, the remedy. */
+export class KeyStoreError extends Error {
+  override readonly name = 'KeyStoreError'
+}

@@ -1,0 +1,43 @@
+/** What may be asked of a new key, and the sentences for what may not. Pure; knows neither stores nor HTTP. */
+import { ParallaxError } from '../errors.ts'
+import { SCOPES } from './keys.ts'
+import type { NewKey } from './keys.ts'
+
+export const TENANT = /^t_[0-9A-Za-z][0-9A-Za-z_-]{0,38}$/
+/** As perspectives/perspective.ts has it, and its one-letter aliases. Whether there is such a perspective is asked when it is used. */
+export const PERSPECTIVE = /^(?:[a-z][a-z0-9-]{0,39}|[A-Z])$/
+/** Of people, so no control or direction characters that would forge a line of a terminal's list. */
+export const NAME = /^[^\p{C}\p{Zl}\p{Zp}]{1,100}$/u
+const DAY = 86_400
+export const LONGEST_LIFE_SECONDS = 3650 * DAY
+export const LONGEST_OVERLAP_SECONDS = 90 * DAY
+
+type Checked = Required<Omit<NewKey, 'tenant'>> & { readonly tenant: string | null, readonly expiresInSeconds: number | null, readonly defaultPerspective: string | null }
+
+const refuse = (param: string, message: string): never => { throw new ParallaxError('invalid_request', message, { param }) }
+const shown = (value: unknown): string => JSON.stringify(value) ?? String(value)
+
+function checkSeconds (param: string, value: number, least: number, most: number): void {
+  if (!Number.isSafeInteger(value) || value < least || value > most) refuse(param, `Wanted ${param} as whole seconds from ${least} to ${most} (${most / DAY} days), got ${String(value)}.`)
+}
+
+/** Throws ParallaxError `invalid_request` at the first mistake, naming the member. */
+export function checkNewKey (request: NewKey): Checked {
+  const scopes = SCOPES.filter((scope) => request.scopes.includes(scope))
+  const unknown = request.scopes.find((scope) => !SCOPES.includes(scope))
+  if (unknown !== undefined) refuse('scopes', `Unknown scope ${shown(unknown)}. Wanted one or more of ${SCOPES.join(', ')}.`)
+  if (scopes.length === 0) refuse('scopes', `A key needs a scope. Wanted one or more of ${SCOPES.join(', ')}.`)
+  const name = request.name ?? `${scopes.join(' and ')} key`
+  if (!NAME.test(name)) refuse('name', 'Wanted a name of 1 to 100 characters without control characters.')
+  const tenant = request.tenant ?? null
+  if (tenant !== null && !TENANT.test(tenant)) refuse('tenant', `Wanted a tenant such as t_1a2b3c (t_ and up to 39 letters, digits, - or _), got ${shown(tenant)}.`)
+  const defaultPerspective = request.defaultPerspective ?? null
+  if (defaultPerspective !== null && !PERSPECTIVE.test(defaultPerspective)) refuse('default_perspective', `Wanted a perspective's id such as progressive or conservative, got ${shown(defaultPerspective)}.`)
+  const expiresInSeconds = request.expiresInSeconds ?? null
+  if (expiresInSeconds !== null) checkSeconds('expires_in_seconds', expiresInSeconds, 1, LONGEST_LIFE_SECONDS)
+  return { scopes, name, tenant, defaultPerspective, expiresInSeconds }
+}
+
+export function checkOverlap (seconds: number): void {
+  checkSeconds('overlap_seconds', seconds, 0, LONGEST_OVERLAP_SECONDS)
+}
