@@ -17,7 +17,7 @@ import { route, type Route } from '../router/route.ts'
 import { answerId, choicesOf, presentCompletion, textCompletion, toChunks, tokensOf, withMember, type Frame } from './completion.ts'
 import { beginLeaf, endBroken, endFields, receiptMember } from './exchange.ts'
 import { FrameStream, ReaderGone } from './frame-stream.ts'
-import { expertRequest, lastUserText, parseChatRequest, type ChatRequest } from './request.ts'
+import { expertRequest, lastUserText, parseChatRequest } from './request.ts'
 import { relay } from './stream.ts'
 
 /** What the reply has to say beside its body, filled in as it becomes known: errors carry what applies by then. */
@@ -27,6 +27,9 @@ export interface Told {
   byModel?: boolean
   record?: string
   cacheStatus?: string
+  /** For the metrics: prompt and completion tokens; milliseconds from the request to the first words. */
+  tokens?: readonly [number, number] | null
+  firstChunkMs?: number
 }
 
 export interface ChatCall {
@@ -57,11 +60,25 @@ export interface ChatRooms {
 /** A JSON answer shows nothing before its end, so one commit may hold both its records; a slow one is on record after this long. */
 const BEGIN_DEFER_MS = 250
 
-export interface Chat { answer (call: ChatCall): Promise<ChatReply> }
+export interface Chat {
+  answer (call: ChatCall): Promise<ChatReply>
+  /** Ends every answer that still runs with `shutting_down`: clients are told, records are closed. */
+  breakOff (): void
+  /** Breaks off, and resolves when every answer's record is closed. */
+  close (): Promise<void>
+}
 
 export function makeChat (rooms: ChatRooms): Chat {
   const { config, audit, cache } = rooms
   const disclosures = new Map<string, Disclosure>()
+  const running = new Map<AbortController, Promise<unknown>>()
+
+  /** Remembers an answer until its record is closed, so that a shutdown can break it off and wait for it. */
+  function track<T> (work: AbortController, part: Promise<T>): Promise<T> {
+    const settled = part.then(() => {}, () => {}).then(() => { if (running.get(work) === settled) running.delete(work) })
+    running.set(work, settled)
+    return part
+  }
 
   /** The same words for every answer of a perspective as long as its expert is the same. */
   function disclosureOf (chosen: Route, expert: Expert): Disclosure {
@@ -102,11 +119,10 @@ export function makeChat (rooms: ChatRooms): Chat {
     const ready = ruling ? textCompletion(ruling.text) : hit?.completion
     const source = hit?.source ?? null
     const keep = key && wish.store && !hit ? (completion: Wire, end: string) => remember(key, completion, end, wish.maxAge) : undefined
-    if (keep) told.cacheStatus += '; stored'
     const timer = setTimeout(() => call.work.abort(new ParallaxError('expert_timeout', `The answer took longer than ${config.limits.totalMs} ms.`)), config.limits.totalMs)
     timer.unref()
     try {
-      return request.stream ? await streamed() : await whole()
+      return await (request.stream ? streamed() : track(call.work, whole()))
     } catch (thrown) {
       clearTimeout(timer)
       const error = explain(thrown)
@@ -118,13 +134,14 @@ export function makeChat (rooms: ChatRooms): Chat {
     async function whole (): Promise<ChatReply> {
       const completion = ready ?? await expert!.complete(forExpert, call.work.signal)
       clearTimeout(timer)
+      const tokens = told.tokens = source ? [0, 0] : tokensOf(completion['usage'])
       const text = JSON.stringify(presentCompletion(source ? unspent(completion) : completion, frame))
       const receipt = await exchange.end({
         status: 'complete',
         answer: Buffer.from(text),
-        fields: endFields({ disclosure, tokens: source ? [0, 0] : tokensOf(completion['usage']), finish: choicesOf(completion).map((choice) => String(choice.finish_reason)), source }),
+        fields: endFields({ disclosure, tokens, finish: choicesOf(completion).map((choice) => String(choice.finish_reason)), source }),
       })
-      keep?.(completion, receipt.record)
+      if (keep?.(completion, receipt.record)) told.cacheStatus += '; stored'
       return { kind: 'json', text: withMember(text, 'audit', receiptMember(exchange.record, receipt)) }
     }
 
@@ -135,12 +152,12 @@ export function makeChat (rooms: ChatRooms): Chat {
       await begun
       const out = new FrameStream(config.limits.readerBufferBytes, config.limits.readerStallMs)
       out.once('close', () => { if (!out.readableEnded) call.work.abort(new ReaderGone('The client has left.')) })
-      void relay({
-        chunks, out, exchange, frame, source, explain,
+      void track(call.work, relay({
+        chunks, out, exchange, frame, source, told, explain,
         choices: ready ? choicesOf(ready).length : request.n ?? 1,
         usageWanted: request.stream_options?.include_usage === true,
         ...(keep && { whenWhole: keep }),
-      }).finally(() => clearTimeout(timer))
+      })).finally(() => clearTimeout(timer))
       return { kind: 'stream', stream: out }
     }
 
@@ -153,12 +170,23 @@ export function makeChat (rooms: ChatRooms): Chat {
     }
   }
 
-  function remember (key: string, completion: Wire, source: string, maxAge: number | null): void {
-    if (!choicesOf(completion).every((choice) => choice.finish_reason)) return
+  /** Keeps a whole answer; false where it is not one. */
+  function remember (key: string, completion: Wire, source: string, maxAge: number | null): boolean {
+    if (!choicesOf(completion).every((choice) => choice.finish_reason)) return false
     void cache.set(key, { completion, source, stored: Date.now() }, Math.min(maxAge ?? Infinity, config.cache.ttlSeconds))
+    return true
   }
 
-  return { answer }
+  function breakOff (): void {
+    for (const work of running.keys()) work.abort(new ParallaxError('shutting_down', 'The gateway is shutting down; this answer was broken off. Ask again in a moment.', { retryAfter: 5 }))
+  }
+
+  async function close (): Promise<void> {
+    breakOff()
+    await Promise.all(running.values())
+  }
+
+  return { answer, breakOff, close }
 }
 
 const fresh = (entry: CachedAnswer | undefined, maxAge: number | null): CachedAnswer | undefined =>

@@ -59,7 +59,7 @@ export function endFields ({ disclosure, tokens, finish, source, error }: EndFac
     perspective: spokenFor(disclosure),
     model: disclosure.model,
     adapter_sha256: disclosure.member.expert.adapter_sha256,
-    tokens: tokens as Json,
+    tokens,
     finish,
     source,
     ...(error !== undefined && { error: error instanceof ParallaxError ? error.code : error instanceof ReaderGone ? 'client_abort' : 'internal_error' }),

@@ -17,10 +17,12 @@ export interface Relay {
   readonly choices: number
   /** The client asked for the usage chunk; the upstream is always asked. */
   readonly usageWanted: boolean
+  /** Told for the metrics. */
+  readonly told: { tokens?: readonly [number, number] | null, firstChunkMs?: number }
   /** The record of the exchange that a replayed answer came from. */
   readonly source: string | null
   /** Given the whole answer once it is complete and on record. */
-  readonly whenWhole?: (completion: Wire, endRecord: string) => void
+  readonly whenWhole?: (completion: Wire, endRecord: string) => unknown
   /** Turns whatever was thrown into what the client is told and the log records. */
   readonly explain: (error: unknown) => unknown
 }
@@ -41,6 +43,7 @@ export async function relay (job: Relay): Promise<void> {
   const otherUsage = job.usageWanted ? null : undefined
   let usage: unknown
   let opening = true
+  const started = performance.now()
 
   const present = (chunk: Wire): string => {
     const text = data(JSON.stringify(presentChunk(chunk, frame, opening, otherUsage)))
@@ -66,7 +69,9 @@ export async function relay (job: Relay): Promise<void> {
         const open = choices.filter((choice: Choice) => !choice.finish_reason)
         if (open.length > 0) text += present({ ...chunk, choices: open })
       }
-      if (text !== '') await send(encoder.encode(text))
+      if (text === '') continue
+      job.told.firstChunkMs ??= performance.now() - started
+      await send(encoder.encode(text))
     }
     if (finish.size < job.choices) {
       throw new ParallaxError('expert_failed', 'The expert\'s stream ended before its answer did. What came so far is not a whole answer.')
@@ -75,7 +80,8 @@ export async function relay (job: Relay): Promise<void> {
     const closing = (job.usageWanted && usage ? data(JSON.stringify(presentChunk({ choices: [] }, frame, false, usage))) : '') + DONE
     // the log commits to the frames without the receipt, which cannot be in what it is a receipt for
     exchange.chunk(encoder.encode(frames.map(data).join('') + closing))
-    const tokens = tokensOf(usage)
+    // a replayed answer cost nobody a token
+    const tokens: [number, number] | null = job.told.tokens = job.source ? [0, 0] : tokensOf(usage)
     const receipt = await exchange.end({ status: 'complete', fields: endFields({ disclosure: frame.disclosure, tokens, finish: [...finish.values()], source: job.source }) })
     const last = withMember(frames.pop()!, 'audit', receiptMember(exchange.record, receipt))
     await out.write(encoder.encode([...frames, last].map(data).join('') + closing))

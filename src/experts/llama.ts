@@ -87,6 +87,6 @@ async function * interleave (streams: readonly AsyncIterable<Wire[]>[], group: A
   } finally {
     group.abort()
     for (const rest of pending.values()) rest.catch(() => {})
-    await Promise.allSettled(readers.map((reader) => reader.return?.()))
+    await Promise.allSettled(readers.map(async (reader) => reader.return?.()))
   }
 }

@@ -1,0 +1,19 @@
+/** Lets pages of the configured origins call the API and read its disclosure. No origin configured: no CORS at all. */
+import cors from '@fastify/cors'
+import type { FastifyInstance } from 'fastify'
+import plugin from 'fastify-plugin'
+import { DISCLOSURE_HEADERS } from '../src/disclosure/disclose.ts'
+
+const LIMIT_HEADERS = ['Retry-After', 'X-Request-Id', 'X-Should-Retry']
+
+export default plugin(async (app: FastifyInstance) => {
+  const { corsOrigins } = app.services.config
+  if (corsOrigins.length === 0) return
+  await app.register(cors, {
+    origin: corsOrigins.includes('*') ? '*' : [...corsOrigins],
+    methods: ['GET', 'POST', 'DELETE'],
+    // by name: "*" would not cover requests that carry credentials
+    exposedHeaders: [...DISCLOSURE_HEADERS, ...LIMIT_HEADERS],
+    maxAge: 600,
+  })
+}, { name: 'cors' })

@@ -1,0 +1,46 @@
+/** Counts what happens, for Prometheus. A registry of its own for each app, so that two in one process do not mix. */
+import type { FastifyInstance } from 'fastify'
+import plugin from 'fastify-plugin'
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+
+declare module 'fastify' {
+  interface FastifyInstance { metrics: Registry }
+}
+
+const SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120]
+
+export default plugin(async (app: FastifyInstance) => {
+  const { audit, engine, experts } = app.services
+  const register = new Registry()
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 50 })
+  const requests = new Counter({ name: 'parallax_http_requests_total', help: 'Replies by route and status.', labelNames: ['method', 'route', 'status'], registers: [register] })
+  const duration = new Histogram({ name: 'parallax_http_request_seconds', help: 'Time from the request to the end of its reply.', labelNames: ['route'], buckets: SECONDS, registers: [register] })
+  const answers = new Counter({ name: 'parallax_answers_total', help: 'Chat replies by the perspective that spoke.', labelNames: ['perspective', 'mode', 'status'], registers: [register] })
+  const firstChunk = new Histogram({ name: 'parallax_first_chunk_seconds', help: 'Time from the request to the first words of a streamed answer.', labelNames: ['perspective'], buckets: SECONDS, registers: [register] })
+  const tokens = new Counter({ name: 'parallax_tokens_total', help: 'Tokens as the experts counted them.', labelNames: ['perspective', 'direction'], registers: [register] })
+  const cache = new Counter({ name: 'parallax_cache_total', help: 'Cache lookups by what came of them.', labelNames: ['result'], registers: [register] })
+  new Gauge({ name: 'parallax_audit_leaves', help: 'Leaves in the audit log.', registers: [register], collect () { this.set(audit.size()) } })
+  new Gauge({ name: 'parallax_audit_up', help: '1 while the audit log can commit.', registers: [register], collect () { this.set(audit.health().ok ? 1 : 0) } })
+  new Gauge({ name: 'parallax_audit_commit_seconds', help: 'Duration of the last commit of the audit log.', registers: [register], collect () { const health = audit.health(); if (health.ok) this.set(health.lastCommitMs / 1000) } })
+  new Gauge({ name: 'parallax_expert_up', help: '1 while the expert of a perspective can be asked.', labelNames: ['perspective'], registers: [register], collect () { for (const [id, expert] of experts) this.set({ perspective: id }, expert.availability().ok ? 1 : 0) } })
+  new Gauge({ name: 'parallax_engine_restarts', help: 'Restarts of the embedded engine.', registers: [register], collect () { if (engine) this.set(engine.state().restarts) } })
+
+  app.decorate('metrics', register)
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? '(none)'
+    requests.inc({ method: request.method, route, status: reply.statusCode })
+    duration.observe({ route }, reply.elapsedTime / 1000)
+    const { told } = request
+    if (told) {
+      const perspective = told.disclosure?.member.id ?? '(none)'
+      answers.inc({ perspective, mode: told.disclosure?.member.mode ?? '(none)', status: reply.statusCode })
+      if (told.firstChunkMs !== undefined) firstChunk.observe({ perspective }, told.firstChunkMs / 1000)
+      if (told.tokens) {
+        tokens.inc({ perspective, direction: 'in' }, told.tokens[0])
+        tokens.inc({ perspective, direction: 'out' }, told.tokens[1])
+      }
+      if (told.cacheStatus) cache.inc({ result: /hit|miss|bypass/.exec(told.cacheStatus)?.[0] ?? 'other' })
+    }
+    done()
+  })
+}, { name: 'metrics', dependencies: ['told'] })

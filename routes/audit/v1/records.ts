@@ -1,0 +1,147 @@
+/** The auditor's reading: records by cursor, one record with its transcript, and the whole as NDJSON. Every read is itself a record. */
+import { Readable } from 'node:stream'
+import { createHash } from 'node:crypto'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { v7 as uuidv7 } from 'uuid'
+import { z } from 'zod'
+import type { Json, RecordQuery, StoredRecord } from '../../../src/audit/log.ts'
+import { ParallaxError } from '../../../src/errors.ts'
+
+const PAGE = 1000
+const EXPORT_PAGE = 200
+
+const time = z.union([z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)), z.coerce.number().int().min(0)])
+
+const filters = {
+  from: time.optional().describe('ISO 8601 or milliseconds since the epoch, inclusive'),
+  to: time.optional().describe('Likewise, exclusive'),
+  type: z.enum(['completion.begin', 'completion.end', 'completion.refused', 'feedback', 'audit.read', 'erasure', 'payload.expired', 'hold.set', 'hold.lifted', 'kek.rotated', 'draw.epoch', 'key.created', 'key.revoked', 'config.changed', 'model.loaded', 'log.start', 'log.stop', 'clock.anomaly']).optional(),
+  perspective: z.string().max(60).optional(),
+  status: z.enum(['complete', 'client_abort', 'upstream_error', 'interrupted']).optional(),
+  key: z.string().max(60).optional().describe('Pseudonym of the key that caused the record'),
+  as_of: z.coerce.number().int().min(0).optional().describe('Tree size that pins a set of pages'),
+}
+const pageQuery = z.object({ after_index: z.coerce.number().int().min(-1).optional(), limit: z.coerce.number().int().min(1).max(PAGE).default(100), ...filters })
+const exportQuery = z.object({ after_index: z.coerce.number().int().min(-1).optional(), ...filters })
+
+const record = z.object({
+  index: z.number(),
+  id: z.string(),
+  leaf: z.string().describe('The exact bytes of the leaf: canonical JSON'),
+  leaf_hash: z.string().describe('base64 of SHA-256(0x00 and the leaf)'),
+  payload: z.object({ state: z.enum(['present', 'none', 'erased', 'expired']), base64: z.string().optional(), text: z.string().nullable().optional().describe('The bytes as text where they are UTF-8. Hostile: written by strangers.'), salt: z.string().optional() }),
+})
+
+type Query = z.infer<typeof exportQuery> & { limit?: number | undefined }
+
+const queryOf = (query: Query, size: number): RecordQuery => {
+  if (query.as_of !== undefined && query.as_of > size) throw new ParallaxError('invalid_request', `"as_of" is ${query.as_of}, but the log has only ${size} leaves.`, { param: 'as_of' })
+  return {
+    asOf: query.as_of ?? size,
+    ...(query.after_index !== undefined && { afterIndex: query.after_index }),
+    ...(query.limit !== undefined && { limit: query.limit }),
+    ...(query.from !== undefined && { from: query.from }),
+    ...(query.to !== undefined && { to: query.to }),
+    ...(query.type !== undefined && { type: query.type }),
+    ...(query.perspective !== undefined && { perspective: query.perspective }),
+    ...(query.status !== undefined && { status: query.status }),
+    ...(query.key !== undefined && { key: query.key }),
+  }
+}
+
+function textOf (bytes: Uint8Array): string | null {
+  try { return new TextDecoder('utf-8', { fatal: true }).decode(bytes) } catch { return null }
+}
+
+/** `withPayload` false leaves the transcript out and says only whether there is one. */
+function present ({ index, id, leaf, leaf_hash, payload }: StoredRecord, withPayload: boolean): z.infer<typeof record> {
+  return {
+    index, id, leaf, leaf_hash,
+    payload: payload.state === 'present' && withPayload
+      ? { state: payload.state, base64: Buffer.from(payload.bytes).toString('base64'), text: textOf(payload.bytes), salt: Buffer.from(payload.salt).toString('base64') }
+      : { state: payload.state },
+  }
+}
+
+export default async function records (plain: FastifyInstance): Promise<void> {
+  const app = plain.withTypeProvider<ZodTypeProvider>()
+  const { audit } = app.services
+  const security = [{ key: [] }]
+
+  /** Durable before anything is shown. */
+  async function onRecord (request: FastifyRequest, what: Record<string, Json | undefined>): Promise<void> {
+    await audit.append([{ type: 'audit.read', id: uuidv7(), key: request.caller!.key, fields: { request: request.id, ...what } }])
+  }
+
+  app.get('/records', {
+    config: { scope: 'auditor' },
+    schema: {
+      tags: ['audit'], security, summary: 'Records by cursor',
+      description: 'In the order of the log. Go on with "after_index" set to "next"; pass the "as_of" of the first page along to see one state of the log.',
+      querystring: pageQuery,
+      response: { 200: z.object({ as_of: z.number(), next: z.number().nullable(), data: z.array(record) }) },
+    },
+  }, async (request, reply) => {
+    const size = audit.size()
+    const query = queryOf(request.query, size)
+    await onRecord(request, { read: 'records', query: definedOf(request.query) })
+    const data = await audit.records(query)
+    reply.header('cache-control', 'private, no-store')
+    return { as_of: query.asOf!, next: data.length === request.query.limit ? data.at(-1)!.index : null, data: data.map((one) => present(one, false)) }
+  })
+
+  app.get('/records/:id', {
+    config: { scope: 'auditor' },
+    schema: {
+      tags: ['audit'], security, summary: 'One record with its transcript',
+      description: 'By the id in X-Audit-Record (the begin record: its end records come along), or by the id of any other record.',
+      params: z.object({ id: z.uuid() }),
+      response: { 200: record.extend({ ends: z.array(record) }) },
+    },
+  }, async (request, reply) => {
+    await onRecord(request, { read: 'record', record: request.params.id })
+    const found = await audit.record(request.params.id)
+    if (!found) throw new ParallaxError('record_not_found', `There is no record ${request.params.id} in this log.`)
+    reply.header('cache-control', 'private, no-store')
+    return { ...present(found, true), ends: (await audit.endsOf(found.id)).map((one) => present(one, true)) }
+  })
+
+  app.get('/export', {
+    config: { scope: 'auditor' },
+    schema: {
+      tags: ['audit'], security, summary: 'All records with their transcripts, as NDJSON',
+      description: 'One record a line, streamed; the last line is the manifest: count, first and last index, tree size, and the SHA-256 of everything before it. An export without that line was cut off.',
+      querystring: exportQuery,
+    },
+  }, async (request, reply) => {
+    const size = audit.size()
+    const query = queryOf(request.query, size)
+    await onRecord(request, { read: 'export', query: definedOf(request.query) })
+    reply.header('cache-control', 'private, no-store').type('application/x-ndjson; charset=utf-8')
+    return reply.send(Readable.from(lines(query), { objectMode: false }))
+  })
+
+  async function * lines (query: RecordQuery): AsyncGenerator<string> {
+    let cursor = query.afterIndex ?? -1
+    let count = 0
+    let first: number | null = null
+    // over the bytes of all lines before the manifest: `head -n -1 export.ndjson | sha256sum`
+    const digest = createHash('sha256')
+    for (;;) {
+      const page = await audit.records({ ...query, afterIndex: cursor, limit: EXPORT_PAGE })
+      for (const one of page) {
+        const line = `${JSON.stringify(present(one, true))}\n`
+        digest.update(line)
+        first ??= one.index
+        count++
+        yield line
+      }
+      cursor = page.at(-1)?.index ?? cursor
+      if (page.length < EXPORT_PAGE) break
+    }
+    yield `${JSON.stringify({ manifest: { count, first_index: first, last_index: count === 0 ? null : cursor, as_of: query.asOf, sha256: digest.digest('hex') } })}\n`
+  }
+}
+
+const definedOf = (query: Record<string, unknown>): Json => Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined)) as Json

@@ -1,0 +1,59 @@
+/** What each perspective is: its declaration, who answers for it now, its card. Public. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { ParallaxError } from '../../src/errors.ts'
+import { declaration, type Perspective } from '../../src/perspectives/perspective.ts'
+
+const described = declaration.extend({
+  object: z.literal('perspective'),
+  card: z.string(),
+  slant: z.union([z.literal('not measured'), declaration.shape.slant.unwrap()]),
+  expert: z.object({ model: z.string(), adapter: z.string().nullable(), adapter_sha256: z.string().nullable(), available: z.boolean(), reason: z.string().nullable() }),
+})
+
+export default async function routes (plain: FastifyInstance): Promise<void> {
+  const app = plain.withTypeProvider<ZodTypeProvider>()
+  const { perspectives, experts } = app.services
+  const params = z.object({ id: z.string().describe('Id or alias') })
+
+  const find = (name: string): Perspective => {
+    const found = perspectives.find(name)
+    if (found) return found
+    throw new ParallaxError('unknown_perspective', `The perspective ${JSON.stringify(name)} does not exist. There are: ${perspectives.list().map((one) => one.id).join(', ')}.`, { param: 'perspective' })
+  }
+  const describe = ({ folder: _folder, ...one }: Perspective): z.infer<typeof described> => {
+    const expert = experts.get(one.id)
+    const now = expert?.availability() ?? { ok: false as const, reason: 'Nothing serves it at present.' }
+    return {
+      ...one,
+      object: 'perspective',
+      card: `/v1/perspectives/${one.id}/card`,
+      slant: one.slant ?? 'not measured',
+      expert: {
+        model: expert?.facts.model ?? one.base.model, adapter: expert?.facts.adapter ?? null, adapter_sha256: expert?.facts.adapterSha256 ?? null,
+        available: now.ok, reason: now.ok ? null : now.reason,
+      },
+    }
+  }
+
+  app.get('/perspectives', {
+    config: { public: true },
+    schema: { tags: ['perspectives'], summary: 'Every perspective that can be asked for', response: { 200: z.object({ object: z.literal('list'), data: z.array(described) }) } },
+  }, async () => ({ object: 'list' as const, data: perspectives.list().map(describe) }))
+
+  app.get('/perspectives/:id', {
+    config: { public: true },
+    schema: { tags: ['perspectives'], summary: 'One perspective', params, response: { 200: described } },
+  }, async (request) => describe(find(request.params.id)))
+
+  app.get('/perspectives/:id/card', {
+    config: { public: true },
+    schema: { tags: ['perspectives'], summary: 'Its model card', description: 'Markdown: base, data, licences, recipe, what was measured and what was not.', params },
+  }, async (request, reply) => {
+    const { folder } = find(request.params.id)
+    return reply.type('text/markdown; charset=utf-8').send(await readFile(join(folder, 'card.md'), 'utf8'))
+  })
+}
