@@ -3,11 +3,11 @@
  * Whoever may open it owns the data directory, so plugins/auth takes such requests for the local administrator's.
  * Knows nothing of routes, keys or Fastify.
  */
-import { chmodSync, lstatSync, rmSync } from 'node:fs'
+import { chmodSync, closeSync, lstatSync, openSync, rmSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { connect } from 'node:net'
-import { join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 
 export interface ControlServer {
   /** Stops listening, lets running requests finish within `graceMs`, and removes the socket. */
@@ -26,26 +26,36 @@ export const isControl = (raw: IncomingMessage): boolean => control.has(raw)
 
 export const controlPath = (directory: string): string => join(directory, 'control.sock')
 
-/** The shorter of the two ways to write it; throws where neither fits a socket's address. */
-function address (path: string): string {
-  const shortest = [path, relative(process.cwd(), path)].reduce((one, other) => Buffer.byteLength(other) < Buffer.byteLength(one) ? other : one)
-  if (Buffer.byteLength(shortest) > LONGEST_PATH) throw new Error(`The path of the control socket is too long for the operating system (${Buffer.byteLength(shortest)} bytes, at most ${LONGEST_PATH}): ${shortest}. Set DATA_DIR to a shorter path, or start in its parent directory.`)
-  return shortest
-}
+interface Address { readonly path: string, release(): void }
 
-/** Does somebody hold this socket? False where there is none, or where its process has died. */
-export function isHeld (path: string): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const probe = connect(address(path))
-    probe.once('connect', () => { probe.destroy(); resolve(true) })
-    probe.once('error', (error) => { if (isNobody(error)) resolve(false); else reject(forPeople(path, error)) })
-  })
+/** A way to write `path` that fits a socket's address, good until it is released. Throws where there is none. */
+function addressOf (path: string): Address {
+  const fits = [path, relative(process.cwd(), path)].find((one) => Buffer.byteLength(one) <= LONGEST_PATH)
+  if (fits !== undefined) return { path: fits, release: () => {} }
+  if (process.platform !== 'linux') throw new Error(`The path of the control socket is too long for the operating system (${Buffer.byteLength(path)} bytes, at most ${LONGEST_PATH}): ${path}. Set DATA_DIR to a shorter path, or start in its parent directory.`)
+  const directory = openSync(dirname(path), 'r')
+  return { path: `/proc/self/fd/${directory}/${basename(path)}`, release: () => closeSync(directory) }
 }
 
 const isNobody = (error: NodeJS.ErrnoException): boolean => error.code === 'ECONNREFUSED' || error.code === 'ENOENT'
 
 const forPeople = (path: string, error: NodeJS.ErrnoException): Error =>
   error.code === 'EACCES' ? new Error(`${path} belongs to another user. Run this as the user that runs the gateway.`, { cause: error }) : error
+
+/** Does somebody hold this socket? False where there is none, or where its process has died. */
+export async function isHeld (path: string): Promise<boolean> {
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return false
+  const address = addressOf(path)
+  try {
+    return await new Promise((resolve, reject) => {
+      const probe = connect(address.path)
+      probe.once('connect', () => { probe.destroy(); resolve(true) })
+      probe.once('error', (error) => { if (isNobody(error)) resolve(false); else reject(forPeople(path, error)) })
+    })
+  } finally {
+    address.release()
+  }
+}
 
 /** Removes a socket that nobody listens on; throws where somebody does, or where something else has that name. */
 async function clear (path: string): Promise<void> {
@@ -63,17 +73,28 @@ export async function serveControl ({ path, handler }: { path: string, handler: 
     control.add(request)
     handler(request, response)
   })
+  const address = addressOf(path)
   const listening = new Promise<void>((resolve, reject) => { server.once('listening', resolve).once('error', reject) })
   // libuv binds inside listen(), so the file never exists with another mode than this
   const umask = process.umask(0o177)
-  try { server.listen(address(path)) } finally { process.umask(umask) }
-  await listening
+  try { server.listen(address.path) } finally { process.umask(umask) }
+  try {
+    await listening
+  } catch (error) {
+    address.release()
+    throw error
+  }
   chmodSync(path, 0o600)
   server.unref()
   return {
     close: (graceMs = GRACE_MS) => new Promise((resolve) => {
       const timer = setTimeout(() => server.closeAllConnections(), graceMs)
-      server.close(() => { clearTimeout(timer); rmSync(path, { force: true }); resolve() })
+      server.close(() => {
+        clearTimeout(timer)
+        address.release()
+        rmSync(path, { force: true })
+        resolve()
+      })
       server.closeIdleConnections()
     }),
   }
@@ -82,25 +103,28 @@ export async function serveControl ({ path, handler }: { path: string, handler: 
 export interface ControlReply { readonly status: number, readonly body: unknown }
 
 /** One request through the socket of a running gateway. Null: nobody holds it. */
-export function callControl (path: string, { method, url, body }: { method: string, url: string, body?: unknown }): Promise<ControlReply | null> {
-  return new Promise((resolve, reject) => {
-    const text = body === undefined ? undefined : JSON.stringify(body)
-    const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
-    const call = request({ socketPath: address(path), method, path: url, agent: false, headers }, (response) => {
-      const parts: Buffer[] = []
-      response.on('data', (part: Buffer) => parts.push(part))
-      response.once('error', reject)
-      response.once('end', () => {
-        const reply = Buffer.concat(parts).toString()
-        try {
-          resolve({ status: response.statusCode ?? 0, body: reply === '' ? null : JSON.parse(reply) as unknown })
-        } catch (cause) {
-          reject(new Error(`The gateway on ${path} answered ${response.statusCode} with something other than JSON: ${reply.slice(0, 200)}`, { cause }))
-        }
-      })
+export async function callControl (path: string, { method, url, body }: { method: string, url: string, body?: unknown }): Promise<ControlReply | null> {
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return null
+  const address = addressOf(path)
+  try {
+    const response = await new Promise<IncomingMessage | null>((resolve, reject) => {
+      const text = body === undefined ? undefined : JSON.stringify(body)
+      const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+      const call = request({ socketPath: address.path, method, path: url, agent: false, headers }, resolve)
+      call.setTimeout(REPLY_LIMIT_MS, () => call.destroy(new Error(`The gateway on ${path} gave no answer within ${REPLY_LIMIT_MS / 1000} s. Is it stopped or overloaded?`)))
+      call.once('error', (error) => { if (isNobody(error)) resolve(null); else reject(forPeople(path, error)) })
+      call.end(text)
     })
-    call.setTimeout(REPLY_LIMIT_MS, () => call.destroy(new Error(`The gateway on ${path} gave no answer within ${REPLY_LIMIT_MS / 1000} s. Is it stopped or overloaded?`)))
-    call.once('error', (error) => { if (isNobody(error)) resolve(null); else reject(forPeople(path, error)) })
-    call.end(text)
-  })
+    return response === null ? null : { status: response.statusCode ?? 0, body: readJson(path, response.statusCode, Buffer.concat(await response.toArray() as Buffer[]).toString()) }
+  } finally {
+    address.release()
+  }
+}
+
+function readJson (path: string, status: number | undefined, text: string): unknown {
+  try {
+    return text === '' ? null : JSON.parse(text)
+  } catch (cause) {
+    throw new Error(`The gateway on ${path} answered ${status} with something other than JSON: ${text.slice(0, 200)}`, { cause })
+  }
 }

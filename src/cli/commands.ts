@@ -10,7 +10,7 @@ export interface Context {
   readonly out: (text: string) => void
   readonly err: (text: string) => void
   /** The data directory, unless `--data-dir` names another. Throws when the configuration has mistakes. */
-  readonly dataDir: () => string
+  readonly dataDir: () => string | Promise<string>
   /** Throws when another process holds the log. */
   readonly openLog: (directory: string) => AuditLog | Promise<AuditLog>
 }

@@ -32,7 +32,7 @@ const MIGRATIONS: readonly string[] = [
 ]
 
 /** How long a start waits for a command that has the file: a `parallax keys create` lasts well under a second. */
-const BUSY_MS = 3000
+const BUSY_MS = 2000
 const SQLITE_BUSY = 5
 
 export class KeyTable {

@@ -72,10 +72,11 @@ export default async function adminKeys (app: FastifyInstance): Promise<void> {
     config,
     schema: {
       tags, summary: 'Rotate a key', description: 'A new secret for the same tenant, scopes, name and lifetime. The old one works a while longer (a day, unless told otherwise).',
-      params, body: rotateBody.prefault({}), response: { 201: issuedKey, ...failures, 404: missing },
+      params, body: rotateBody.nullish(), response: { 201: issuedKey, ...failures, 404: missing },
     },
   }, async (request, reply) => {
-    const { secret, record } = known(await keys.rotate(request.params.id, request.body.overlap_seconds, callerOf(request).key), request.params.id)
+    const { overlap_seconds: overlap } = request.body ?? rotateBody.parse({})
+    const { secret, record } = known(await keys.rotate(request.params.id, overlap, callerOf(request).key), request.params.id)
     warnOfAuditor(request, record)
     return secretFollows(reply).code(201).send({ secret, key: toWire(record) })
   })
