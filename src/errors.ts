@@ -40,7 +40,6 @@ export const ERRORS = {
   model_not_found: kind(404, 'not_found_error'),
   record_not_found: kind(404, 'not_found_error'),
   not_found: kind(404, 'not_found_error'),
-  method_not_allowed: kind(405, 'invalid_request_error'),
   // what the caller may not have now
   only_if_cached: kind(504, 'invalid_request_error'),
   rate_limit_exceeded: kind(429, 'rate_limit_error', 'info', true),

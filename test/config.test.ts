@@ -1,0 +1,57 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { ConfigError, loadConfig } from '../src/config.ts'
+import { temporary } from './helper.ts'
+
+const NO_MODEL = { PARALLAX_MODEL: 'none' }
+
+function problems (env: Record<string, string>, root = '/nowhere'): readonly string[] {
+  try { loadConfig({ ...NO_MODEL, ...env }, root) } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+t.test('with nothing set it listens on this machine alone, port 3000, and keeps its data beside the code', async (t) => {
+  const config = loadConfig(NO_MODEL, '/srv/parallax')
+  t.match(config, { host: '127.0.0.1', port: 3000, dataDir: '/srv/parallax/data', loopback: true, perspectives: ['/srv/parallax/perspectives'] })
+  t.ok('missing' in config.model && /PARALLAX_MODEL/.test(config.model.missing), 'a missing model names the remedy')
+})
+
+t.test('the environment wins over the file, and the file over the defaults', async (t) => {
+  const file = join(temporary(t), 'parallax.json')
+  writeFileSync(file, JSON.stringify({ port: 4000, provider: 'The file', limits: { messages: 7 } }))
+  const config = loadConfig({ ...NO_MODEL, PARALLAX_CONFIG: file, PORT: '5000' })
+  t.match(config, { port: 5000, provider: 'The file', limits: { messages: 7, choices: 8 } })
+})
+
+t.test('every mistake is reported at once, each with the variable or member that holds it', async (t) => {
+  const file = join(temporary(t), 'parallax.json')
+  writeFileSync(file, JSON.stringify({ colour: 'red', experts: { progressive: { wire: 'openai', baseUrl: 'ftp://x', model: '' } } }))
+  const found = problems({ PARALLAX_CONFIG: file, PORT: 'eighty', LOG_LEVEL: 'loud', PARALLAX_ENGINE_THREADS: '-1' })
+  for (const word of [/^PORT: .*number/, /^LOG_LEVEL: /, /^PARALLAX_ENGINE_THREADS: /, /experts\.progressive\.baseUrl: .*http/, /experts\.progressive\.model/, /colour/]) {
+    t.ok(found.some((line) => word.test(line)), `${word} in:\n${found.join('\n')}`)
+  }
+})
+
+t.test('a file that is missing, or is not a JSON object, is named', async (t) => {
+  t.match(problems({ PARALLAX_CONFIG: 'absent.json' }), [/cannot read .*absent\.json/])
+  const file = join(temporary(t), 'list.json')
+  writeFileSync(file, '[]')
+  t.match(problems({ PARALLAX_CONFIG: file }), [/wanted a JSON object/])
+})
+
+t.test('an upstream\'s key can come from the environment, and a variable that is not set is a mistake', async (t) => {
+  const file = join(temporary(t), 'parallax.json')
+  writeFileSync(file, JSON.stringify({ experts: { conservative: { wire: 'openai', baseUrl: 'http://127.0.0.1:1/v1', model: 'm', apiKeyEnv: 'UPSTREAM_KEY' } } }))
+  t.equal(loadConfig({ ...NO_MODEL, PARALLAX_CONFIG: file, UPSTREAM_KEY: 'abc' }).experts['conservative']?.apiKey, 'abc')
+  t.match(problems({ PARALLAX_CONFIG: file }), [/UPSTREAM_KEY/])
+})
+
+t.test('an address that others can reach is not called loopback', async (t) => {
+  for (const [host, loopback] of [['0.0.0.0', false], ['::', false], ['192.168.1.5', false], ['localhost', true], ['127.8.8.8', true], ['::1', true]] as const) {
+    t.equal(loadConfig({ ...NO_MODEL, HOST: host }).loopback, loopback, host)
+  }
+})
