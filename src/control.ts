@@ -3,7 +3,7 @@
  * Whoever may open it owns the data directory, so plugins/auth takes such requests for the local administrator's.
  * Knows nothing of routes, keys or Fastify.
  */
-import { chmodSync, closeSync, lstatSync, openSync, rmSync } from 'node:fs'
+import { closeSync, lstatSync, openSync, rmSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { connect } from 'node:net'
@@ -84,7 +84,6 @@ export async function serveControl ({ path, handler }: { path: string, handler: 
     address.release()
     throw error
   }
-  chmodSync(path, 0o600)
   server.unref()
   return {
     close: (graceMs = GRACE_MS) => new Promise((resolve) => {

@@ -35,7 +35,11 @@ interface Entry { row: KeyRow, readonly caller: Caller }
 
 const idOf = (hash: Buffer): string => `k_${hash.toString('hex', 0, ID_BYTES)}`
 
-function recordOf ({ hash: _, ...record }: KeyRow): KeyRecord { return record }
+function recordOf (row: KeyRow): KeyRecord {
+  const { hash, ...record } = row
+  void hash
+  return record
+}
 
 function entryOf (row: KeyRow): Entry {
   const { id, tenant, name, defaultPerspective } = row

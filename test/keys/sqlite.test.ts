@@ -52,6 +52,30 @@ t.test('the secret is in no file of the data directory, and every file is its ow
   t.equal(statSync(directory).mode & 0o777, 0o700)
 })
 
+t.test('the whole hash is compared, not only the part that finds it', async (t) => {
+  const { store, directory, log } = await open(t)
+  const { secret } = await store.create({ scopes: ['app'] }, null)
+  store.close()
+  const database = new DatabaseSync(join(directory, 'keys.db'))
+  const hash = database.prepare('SELECT hash FROM keys').get()?.['hash'] as Uint8Array
+  t.equal(hash.length, 32)
+  hash.set([hash[31]! ^ 1], 31)
+  database.prepare('UPDATE keys SET hash = ?').run(hash)
+  database.close()
+  const again = await openKeyStore({ directory, audit: log })
+  t.equal(again.find(secret), null)
+  again.close()
+})
+
+t.test('a keys.db that others could read is closed to them', async (t) => {
+  const { store, directory, log } = await open(t)
+  store.close()
+  chmodSync(join(directory, 'keys.db'), 0o644)
+  const again = await openKeyStore({ directory, audit: log })
+  t.equal(statSync(join(directory, 'keys.db')).mode & 0o777, 0o600)
+  again.close()
+})
+
 t.test('the leaf is durable before the key works', async (t) => {
   const { store, log } = await open(t)
   const prepared = store.prepare([{ scopes: ['app'], name: 'secret project' }], 'k_bbbbbbbbbbbb')
