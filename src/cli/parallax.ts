@@ -1,11 +1,15 @@
 #!/usr/bin/env node
 /** `parallax`: gives the commands the real world – arguments, output, configuration, the log's store – and sets the exit code. */
+import { fileURLToPath } from 'node:url'
 import { runCommand } from './commands.ts'
+
+/** Relative paths of the configuration are taken from here, as server.ts does: both must mean the same data directory. */
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 process.exitCode = await runCommand(process.argv.slice(2), {
   out: (text) => { process.stdout.write(text) },
   err: (text) => { process.stderr.write(text) },
   // handed on unread: config.ts alone knows what is in it
-  dataDir: async () => (await import('../config.ts')).loadConfig(process.env).dataDir,
+  dataDir: async () => (await import('../config.ts')).loadConfig(process.env, ROOT).dataDir,
   openLog: async (directory) => (await import('../audit/sqlite.ts')).openSqliteLog({ directory }),
 })
