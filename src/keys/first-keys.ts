@@ -84,7 +84,7 @@ function curl (keys: string, scope: string, rest: string): string {
 /** What to tell the person who started the gateway, or null where there is nothing to tell. `origin` is where it listens. */
 export function welcome (outcome: FirstStart, { directory, origin, from = process.cwd() }: { directory: string, origin: string, from?: string }): string | null {
   const file = join(directory, FILE)
-  if (outcome === 'present') return null
+  if (outcome === 'present') return existsSync(file) ? `Keys of each scope (${SCOPES.join(', ')}) are in ${file}.` : null
   if (outcome === 'stale') return `${file} is there, but its keys are unknown here. Remove it and start again for new ones, or run: npm run parallax -- keys create --scope app`
   if (outcome === 'wanted') {
     return [

@@ -41,6 +41,7 @@ t.test('a second start changes nothing', async (t) => {
   t.equal(await firstKeys({ store, directory, loopback: true }), 'present')
   t.equal(readFileSync(join(directory, 'keys.json'), 'utf8'), before)
   t.equal(log.leaves.length, 3)
+  t.match(welcome('present', { directory, origin: 'http://127.0.0.1:3000' }), new RegExp(`are in .*keys\\.json`), 'whoever missed the first words finds the file')
 })
 
 t.test('keys.json taken away by its owner is not made again while there are keys, even revoked ones', async (t) => {
@@ -51,6 +52,7 @@ t.test('keys.json taken away by its owner is not made again while there are keys
   for (const key of store.list()) await store.revoke(key.id, null)
   t.equal(await firstKeys({ store, directory, loopback: true }), 'present')
   t.notOk(existsSync(join(directory, 'keys.json')))
+  t.equal(welcome('present', { directory, origin: 'http://127.0.0.1:3000' }), null)
 })
 
 t.test('a keys.json that is there is never overwritten, and said to be stale where its keys are unknown', async (t) => {
