@@ -11,8 +11,9 @@ export interface Stage {
   readonly mock: System
   /** Null, with the reason, while there is no gateway to start. */
   readonly gateway: Gateway | null
+  /** Other gateways, where they were asked for. */
+  readonly rivals: readonly System[]
   readonly plan: Plan
-  readonly dataParent: string
   /** Starts a server of ours on the system's cores; stopped at the end of the bench that asked for it. */
   readonly start: (name: string, file: string, ...args: string[]) => Promise<System>
 }

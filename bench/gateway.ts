@@ -1,8 +1,8 @@
 /** The gateway as a user would start it – keys, checks, cache, limits, durable records all on – with the mock as the expert of every perspective. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from './free-port.ts'
 import { startNode, type System } from './system.ts'
 
 export interface Gateway extends System {
@@ -24,14 +24,6 @@ export interface GatewayStart {
 
 const START_MS = 120_000
 const PERSPECTIVES = ['progressive', 'conservative', 'baseline']
-
-async function freePort (): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => { server.close(resolve) })
-  return port
-}
 
 export async function startGateway ({ name = 'Parallax', cores, upstream, nodeArgs = [], env = {}, dataParent }: GatewayStart): Promise<Gateway> {
   const dataDir = await mkdtemp(join(dataParent, 'parallax-bench-'))

@@ -16,13 +16,15 @@ const COMPLETION = Buffer.from(JSON.stringify({
   usage: { prompt_tokens: 42, completion_tokens: 61, total_tokens: 103 },
 }))
 const COMPLETION_HEADERS = { 'content-type': 'application/json', 'content-length': COMPLETION.length }
-const STREAM_HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' }
+const STREAM_HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' }
 
 const frame = (delta: object, finish: string | null, rest: object = {}): Buffer => Buffer.from(`data: ${JSON.stringify({
   id: 'chatcmpl-mock', object: 'chat.completion.chunk', created: 1_795_392_000, model: 'mock', choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }], ...rest,
 })}\n\n`)
 const OPENING = frame({ role: 'assistant', content: '' }, null)
 const PIECE = frame({ content: ' coverage' }, null)
+/** A piece with its HTTP chunk's framing around it: made once, for node:http would frame it anew each time. */
+const PIECE_ON_THE_WIRE = Buffer.concat([Buffer.from(`${PIECE.length.toString(16)}\r\n`), PIECE, Buffer.from('\r\n')])
 const CLOSING = Buffer.concat([
   frame({}, 'stop'),
   frame({}, null, { choices: [], usage: { prompt_tokens: 42, completion_tokens: 100, total_tokens: 142 } }),
@@ -38,7 +40,7 @@ function stream (response: ServerResponse, { mock_chunks: chunks = 100, mock_pau
   const next = (): void => {
     if (response.destroyed) return
     if (left-- === 0) { response.end(CLOSING); return }
-    response.write(PIECE)
+    response.socket!.write(PIECE_ON_THE_WIRE)
     if (pause > 0) setTimeout(next, pause)
     else setImmediate(next)
   }

@@ -1,4 +1,4 @@
-/** `npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--json file]`: runs the benches on one stage and prints their tables. */
+/** `npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--json file]`: runs the benches on one stage and prints their tables. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -9,6 +9,7 @@ import { startGateway, type Gateway } from './gateway.ts'
 import { startLoader } from './loader.ts'
 import { machine, machineLine } from './machine.ts'
 import { place } from './placement.ts'
+import { startPortkey } from './portkey.ts'
 import { firstChunk, relay } from './streams.ts'
 import { startServer, type System } from './system.ts'
 import { delay, json } from './throughput.ts'
@@ -19,6 +20,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '5' },
     cores: { type: 'string', default: '1' },
+    portkey: { type: 'boolean', default: false },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -53,6 +55,7 @@ async function main (): Promise<void> {
   const loader = await startLoader(placement.others)
   const mock = await startServer({ name: 'mock upstream', cores: placement.others, file: './mock-upstream.ts' })
   let gateway: Gateway | null = null
+  const rivals: System[] = []
   const outcomes: (Outcome & { name: string })[] = []
   try {
     try {
@@ -62,6 +65,7 @@ async function main (): Promise<void> {
       console.log(`The gateway's rows are missing: ${(error as Error).message}`)
       process.exitCode = 1
     }
+    if (values.portkey) rivals.push(await startPortkey(placement.system, `http://127.0.0.1:${mock.port}/v1`, dataParent))
     for (const bench of benches) {
       const started: System[] = []
       const start: Stage['start'] = async (name, file, ...args) => {
@@ -70,13 +74,14 @@ async function main (): Promise<void> {
         return system
       }
       try {
-        const outcome = await bench.run({ placement, loader, mock, gateway, plan, dataParent, start })
+        const outcome = await bench.run({ placement, loader, mock, gateway, rivals, plan, start })
         Object.assign(figures, outcome.figures)
         outcomes.push({ name: bench.name, ...outcome })
         console.log(`\n### ${outcome.title}\n\n${outcome.report}`)
       } finally { await Promise.all(started.map((system) => system.stop())) }
     }
   } finally {
+    await Promise.all(rivals.map((system) => system.stop()))
     await gateway?.stop()
     await mock.stop()
     await loader.stop()
@@ -84,7 +89,7 @@ async function main (): Promise<void> {
   if (values.json) await writeFile(values.json, `${JSON.stringify({ machine: where, placement: placement.words, plan, figures, outcomes }, null, 1)}\n`)
 }
 
-if (values.help) console.log(`npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--json file]\n\n${BENCHES.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`)
+if (values.help) console.log(`npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--json file]\n\n${BENCHES.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`)
 else {
   await main().catch((error: unknown) => {
     console.error((error as Error).message)

@@ -17,6 +17,7 @@ async function systems (stage: Stage): Promise<System[]> {
     await stage.start('mock alone', './mock-upstream.ts'),
     await stage.start('raw undici pipe', './raw-pipe.ts', `http://127.0.0.1:${stage.mock.port}`),
     ...(stage.gateway ? [stage.gateway] : []),
+    ...stage.rivals,
   ]
 }
 
@@ -35,7 +36,7 @@ export const relay: Bench = {
     const report = table(
       ['system', 'chunks/s', 'of the pipe', 'CPU µs a chunk', 'CPU of the pipe', 'CPU µs a stream', 'failed', 'harness busy'],
       measured.map((one) => [one.name, whole(one.eventsPerSecond), range(one, 'eventsPerSecond'), fixed(one.cpuPerEvent, 1), range(one, 'cpuPerEvent'), whole(one.cpuPerAnswer), whole(one.failures), percent(one.harnessBusy)]))
-    const gateway = measured[2]
+    const gateway = stage.gateway ? measured[2] : undefined
     return {
       title: `Streams of ${CHUNKS} chunks, each in its own turn of the upstream's loop, 32 at once`,
       report: `${report}\n\n${remarks(measured)}`,
@@ -61,7 +62,7 @@ export const firstChunk = (known: () => number | undefined): Bench => ({
     const report = table(
       ['system', 'first chunk p50 ms', 'p99 ms', 'added p50 ms', 'added p99 ms', 'streams/s', 'CPU µs a chunk', 'failed'],
       measured.map((one) => [one.name, fixed(one.first50, 2), fixed(one.first99, 2), one === direct ? '0' : fixed(one.first50 - direct!.first50, 2), one === direct ? '0' : fixed(one.first99 - direct!.first99, 2), fixed(one.answersPerSecond, 1), fixed(one.cpuPerEvent, 1), whole(one.failures)]))
-    const gateway = measured[2]
+    const gateway = stage.gateway ? measured[2] : undefined
     return {
       title: `Time to the first chunk: ${rate} streams a second of ${CHUNKS} chunks ${PAUSE_MS} ms apart${most === undefined ? '' : ', half of what the gateway relays at most'}`,
       report: `${report}\n\n${remarks(measured)}`,

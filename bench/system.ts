@@ -1,8 +1,8 @@
 /** A process the benches start, pin, talk to and stop by its id. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { pinned } from './placement.ts'
 
 export interface System {
@@ -24,6 +24,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 export interface Start {
   readonly name: string
   readonly cores: readonly number[]
+  /** Relative to this folder. */
   readonly file: string
   readonly args?: readonly string[]
   readonly nodeArgs?: readonly string[]
@@ -32,7 +33,7 @@ export interface Start {
 
 /** Starts a file of ours under this Node. Its standard error is kept and shown when it fails. */
 export function startNode ({ cores, file, args = [], nodeArgs = [], env }: Omit<Start, 'name'>): { child: ChildProcess, said: () => string, stop: () => Promise<void> } {
-  const path = fileURLToPath(new URL(file, import.meta.url))
+  const path = resolve(import.meta.dirname, file)
   const child = spawn(...pinned(cores, process.execPath, [...nodeArgs, path, ...args]), { stdio: ['pipe', 'pipe', 'pipe'], env: env ?? process.env })
   running.add(child)
   child.once('exit', () => running.delete(child))
@@ -53,9 +54,9 @@ async function stopChild (child: ChildProcess): Promise<void> {
 /** Starts one of the benches' own servers, which tell their port in their first line (listening.ts). */
 export async function startServer (start: Start): Promise<System> {
   const { child, said, stop } = startNode(start)
-  const port = await new Promise<number>((resolve, reject) => {
+  const port = await new Promise<number>((found, reject) => {
     const timer = setTimeout(() => { reject(new Error(`${start.name} did not start within ${START_MS} ms: ${said()}`)) }, START_MS)
-    createInterface(child.stdout!).once('line', (line) => { clearTimeout(timer); resolve((JSON.parse(line) as { port: number }).port) })
+    createInterface(child.stdout!).once('line', (line) => { clearTimeout(timer); found((JSON.parse(line) as { port: number }).port) })
     child.once('exit', (code) => { clearTimeout(timer); reject(new Error(`${start.name} ended with ${code} before it listened: ${said()}`)) })
   })
   return { name: start.name, port, pid: child.pid!, headers: {}, stop }

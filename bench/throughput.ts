@@ -40,9 +40,10 @@ async function measure (stage: Stage, title: string, asked: Asked, connections: 
   // a mock of its own for the row "mock alone", on the cores that the other systems have
   const mock = await stage.start('mock alone', './mock-upstream.ts')
   const proxy = await stage.start('bare Fastify + undici proxy', './bare-proxy.ts', upstream)
-  const systems = [mock, proxy, ...(stage.gateway ? [stage.gateway] : [])]
+  const systems = [mock, proxy, ...(stage.gateway ? [stage.gateway] : []), ...stage.rivals]
   const measured = await compare(stage.loader, stage.placement, stage.mock, systems.map((system) => contestant(system, asked, connections)), stage.plan)
-  const [, base, gateway] = measured
+  const base = measured[1]
+  const gateway = stage.gateway ? measured[2] : undefined
   const figures = gateway && base
     ? { [`${key}.throughput`]: ratio(gateway, base, 'answersPerSecond').middle, [`${key}.cpu`]: 1 / ratio(gateway, base, 'cpuPerAnswer').middle }
     : {}
