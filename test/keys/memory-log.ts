@@ -1,5 +1,5 @@
-/** An audit log in memory that can refuse, or keep what it says it refused. */
-import type { AuditLog, LeafDraft, Receipt, StoredRecord } from '../../src/audit/log.ts'
+/** As much of an audit log as keys use, in memory: it can refuse, or keep what it says it refused. What is not here fails by its absence. */
+import type { AuditLog, LeafDraft } from '../../src/audit/log.ts'
 
 export interface MemoryLog extends AuditLog {
   readonly leaves: LeafDraft[]
@@ -12,13 +12,12 @@ export interface MemoryLog extends AuditLog {
 
 export function memoryLog (): MemoryLog {
   const leaves: LeafDraft[] = []
-  const unused = (): never => { throw new Error('not part of this fake') }
-  const log: MemoryLog = {
+  const log: Pick<MemoryLog, 'leaves' | 'mode' | 'before' | 'closed' | 'append' | 'record' | 'close'> = {
     leaves,
     mode: 'accept',
     before: () => {},
     closed: false,
-    async append (drafts): Promise<Receipt[]> {
+    async append (drafts) {
       await new Promise((resolve) => { setImmediate(resolve) })
       log.before(drafts)
       if (log.mode === 'refuse') throw new Error('disk full')
@@ -29,16 +28,11 @@ export function memoryLog (): MemoryLog {
       if (log.mode === 'lose-answer') throw new Error('connection lost')
       return drafts.map((draft) => ({ record: draft.id, index: leaves.indexOf(draft), key_seq: null, leaf_hash: '' }))
     },
-    async record (id): Promise<StoredRecord | null> {
+    async record (id) {
       const index = leaves.findIndex((leaf) => leaf.id === id)
       return index < 0 ? null : { index, id, leaf: JSON.stringify(leaves[index]), leaf_hash: '', payload: { state: 'none' } }
     },
-    open: unused,
-    size: () => leaves.length,
-    records: unused,
-    endsOf: unused,
-    health: () => ({ ok: true, lastCommitMs: 0 }),
     close: async () => { log.closed = true },
   }
-  return log
+  return log as MemoryLog
 }
