@@ -1,7 +1,7 @@
 /** Builds the Fastify app around the services: plugins, then routes. Never listens. */
 import { fileURLToPath } from 'node:url'
 import autoload from '@fastify/autoload'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyServerOptions } from 'fastify'
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyServerOptions } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import { v7 as uuidv7 } from 'uuid'
 import { onConnectionError } from './connection-errors.ts'
@@ -27,7 +27,7 @@ export async function buildApp (services: Services, options: AppOptions = {}): P
   const app = Fastify({
     ...(options.logger !== undefined && { logger: options.logger }),
     // each route says itself what it logs: Fastify's own lines would name paths with ids twice a request
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.bodyBytes,
     requestTimeout: limits.requestReceiveMs,
     connectionTimeout: 0,

@@ -33,12 +33,14 @@ async function start (config: Config): Promise<void> {
   const app = await buildApp(services, { logger: { level: config.logLevel, stream: process.stderr } })
   write = (level, event, fields) => { app.log[level](fields, event) }
   await app.ready()
-  const outcome = await firstKeys({ store: services.keys, directory: config.dataDir, loopback: config.loopback })
-  await app.listen({ host: config.host, port: config.port }).catch(async (error: unknown) => {
+  const undo = async (error: unknown): Promise<never> => {
+    await app.close()
     await services.close()
-    giveUp(error)
-  })
-  const control = await serveControl({ path: controlPath(config.dataDir), handler: (request, response) => { app.routing(request, response) } })
+    return giveUp(error)
+  }
+  const outcome = await firstKeys({ store: services.keys, directory: config.dataDir, loopback: config.loopback }).catch(undo)
+  const control = await serveControl({ path: controlPath(config.dataDir), handler: (request, response) => { app.routing(request, response) } }).catch(undo)
+  await app.listen({ host: config.host, port: config.port }).catch(undo)
 
   closeWithGrace({ delay: config.limits.shutdownMs + CLOSING_SLACK_MS, logger: { error: (error: unknown) => app.log.error(error) } }, async ({ signal, err }) => {
     if (err) app.log.error({ err }, 'unexpected')

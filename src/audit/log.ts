@@ -65,6 +65,8 @@ export interface RecordQuery {
   readonly perspective?: string
   readonly status?: EndStatus
   readonly key?: string
+  /** Bring the transcripts along; else a present payload comes with empty bytes. Default false. */
+  readonly payloads?: boolean
   /** Tree size that pins a set of pages: records with index < asOf. Default: the size now. */
   readonly asOf?: number
 }
@@ -97,6 +99,8 @@ export interface AuditLog {
   /** Number of leaves. */
   size(): number
   records(query: RecordQuery): Promise<StoredRecord[]>
+  /** All of them in order, whatever `limit` says, in bounded memory. */
+  stream(query: RecordQuery): AsyncIterable<StoredRecord>
   record(id: string): Promise<StoredRecord | null>
   /** The end record(s) of an exchange, by the begin record's id. */
   endsOf(begin: string): Promise<StoredRecord[]>

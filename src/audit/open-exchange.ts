@@ -1,0 +1,77 @@
+/** One exchange between its begin and its ends, over any store that can append. */
+import { v7 as uuidv7 } from 'uuid'
+import type { Exchange, LeafDraft, Receipt } from './log.ts'
+
+type End = Parameters<Exchange['end']>[0]
+
+export interface ExchangeRooms {
+  append (drafts: readonly LeafDraft[]): Promise<Receipt[]>
+  readonly journal: { append (record: string, choice: number, bytes: Uint8Array): void, release (record: string): void }
+  /** Called once, when the last end is durable. */
+  closed (): void
+}
+
+export class OpenExchange implements Exchange {
+  readonly record: string
+  readonly #begin: LeafDraft
+  readonly #rooms: ExchangeRooms
+  readonly #choices: number
+  readonly #parts = new Map<number, Uint8Array[]>()
+  readonly #ends = new Map<number, Promise<Receipt>>()
+  #begun: Promise<Receipt> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #durableEnds = 0
+
+  constructor (begin: LeafDraft, deferMs: number, rooms: ExchangeRooms) {
+    this.record = begin.id
+    this.#begin = begin
+    this.#rooms = rooms
+    this.#choices = Number(begin.fields['choices'] ?? 1)
+    if (deferMs <= 0) void this.begun().catch(() => {})
+    else this.#timer = setTimeout(() => { void this.begun().catch(() => {}) }, deferMs)
+  }
+
+  begun (): Promise<Receipt> {
+    clearTimeout(this.#timer)
+    return this.#begun ??= this.#rooms.append([this.#begin]).then(([receipt]) => receipt!)
+  }
+
+  chunk (bytes: Uint8Array, choice = 0): void {
+    this.#rooms.journal.append(this.record, choice, bytes)
+    const parts = this.#parts.get(choice)
+    if (parts) parts.push(bytes)
+    else this.#parts.set(choice, [bytes])
+  }
+
+  end (end: End): Promise<Receipt> {
+    const choice = end.choice ?? 0
+    let ended = this.#ends.get(choice)
+    if (!ended) this.#ends.set(choice, ended = this.#end(end, choice))
+    return ended
+  }
+
+  async #end ({ status, fields, answer }: End, choice: number): Promise<Receipt> {
+    const payload = answer ?? Buffer.concat(this.#parts.get(choice) ?? [])
+    this.#parts.delete(choice)
+    const draft: LeafDraft = { type: 'completion.end', id: uuidv7(), key: this.#begin.key, fields: { ...fields, begin: this.record, status, bytes_sent: payload.length, ...(this.#choices > 1 && { choice }) }, payload }
+    const receipt = await this.#place(draft)
+    if (++this.#durableEnds === this.#choices) {
+      this.#rooms.journal.release(this.record)
+      this.#rooms.closed()
+    }
+    return receipt
+  }
+
+  /** A begin that is still held back goes into the same commit as its end. */
+  async #place (end: LeafDraft): Promise<Receipt> {
+    if (this.#begun || this.#choices > 1) {
+      await this.begun()
+      return (await this.#rooms.append([end]))[0]!
+    }
+    clearTimeout(this.#timer)
+    const both = this.#rooms.append([this.#begin, end])
+    this.#begun = both.then(([begin]) => begin!)
+    this.#begun.catch(() => {})
+    return (await both)[1]!
+  }
+}

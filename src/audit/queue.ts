@@ -1,0 +1,150 @@
+/**
+ * Groups what waits into commits: while one group is being written the next one gathers. Fails closed: when the store refuses,
+ * everything that waits is refused, and nothing is taken until a probe commits again.
+ */
+import { ParallaxError } from '../errors.ts'
+import type { LeafDraft, Receipt } from './log.ts'
+import type { Entry } from './packet.ts'
+import { commitment, freshSalt, LEAF_BYTES_LIMIT, template } from './record.ts'
+import type { Writer } from './writer.ts'
+
+export interface QueueLimits {
+  /** Leaves and bytes that may wait for a commit. */
+  readonly entries: number
+  readonly bytes: number
+  /** How often a store that refused is tried again. */
+  readonly probeMs: number
+}
+
+interface Call { readonly entries: readonly Entry[], readonly bytes: number, readonly resolve: (receipts: Receipt[]) => void, readonly reject: (error: Error) => void }
+
+export class CommitQueue {
+  readonly #writer: Writer
+  readonly #limits: QueueLimits
+  #waiting: Call[] = []
+  #waitingEntries = 0
+  #waitingBytes = 0
+  #busy = false
+  #down: string | null = null
+  #probe: NodeJS.Timeout | undefined
+  #calls = 0
+  #idle: (() => void)[] = []
+  #closed = false
+  size: number
+  lastCommitMs = 0
+
+  constructor (writer: Writer & { readonly size: number }, limits: QueueLimits) {
+    this.#writer = writer
+    this.#limits = limits
+    this.size = writer.size
+  }
+
+  /** Why nothing can be committed, or null. */
+  get down (): string | null { return this.#down }
+
+  append (drafts: readonly LeafDraft[]): Promise<Receipt[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) throw unavailable('the log is closed')
+      if (this.#down !== null) throw unavailable(this.#down)
+      const call = ++this.#calls % 0xffff_fff0
+      const entries = drafts.map((draft) => prepare(draft, call))
+      const bytes = entries.reduce((sum, entry) => sum + entry.template.head.length + entry.template.tail.length + (entry.payload?.length ?? 0), 0)
+      if (this.#waitingEntries + entries.length > this.#limits.entries || this.#waitingBytes + bytes > this.#limits.bytes) throw unavailable('more is waiting to be written than may wait')
+      this.#waiting.push({ entries, bytes, resolve, reject })
+      this.#waitingEntries += entries.length
+      this.#waitingBytes += bytes
+      if (this.#busy) return
+      this.#busy = true
+      // what this turn of the loop still brings goes into the same commit
+      setImmediate(() => { void this.#drain() })
+    })
+  }
+
+  /** Resolves when nothing waits. Afterwards nothing more is taken. */
+  async close (): Promise<void> {
+    this.#closed = true
+    clearTimeout(this.#probe)
+    if (this.#busy) await new Promise<void>((resolve) => { this.#idle.push(resolve) })
+    await this.#writer.close()
+  }
+
+  async #drain (): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const calls = this.#waiting
+      this.#waiting = []
+      this.#waitingEntries = this.#waitingBytes = 0
+      try {
+        await this.#commit(calls)
+      } catch (error) {
+        // the writer itself has died: nobody can say what was kept
+        this.#goDown((error as Error).message)
+        for (const { reject } of calls) reject(unavailable(this.#down!, error))
+      }
+    }
+    this.#busy = false
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  async #commit (calls: readonly Call[]): Promise<void> {
+    const { outcomes, size, reason, milliseconds } = await this.#writer.write(calls.flatMap((call) => call.entries))
+    this.size = size
+    this.lastCommitMs = milliseconds
+    if (reason !== null) this.#goDown(reason)
+    let at = 0
+    for (const { entries, resolve, reject } of calls) {
+      const mine = outcomes.slice(at, at += entries.length)
+      const refused = mine.find((one) => typeof one === 'string')
+      if (refused === 'duplicate') reject(new ParallaxError('internal_error', `A record with the id ${entries[0]!.id} is in the log already.`))
+      else if (refused === 'refused') reject(unavailable(reason ?? 'the store refused'))
+      else resolve(mine.map((one, place) => typeof one === 'string' ? never() : { record: entries[place]!.id, index: one.index, key_seq: one.keySeq, leaf_hash: one.hash.toString('base64') }))
+    }
+  }
+
+  #goDown (reason: string): void {
+    this.#down = reason
+    for (const { reject } of this.#waiting.splice(0)) reject(unavailable(reason))
+    this.#waitingEntries = this.#waitingBytes = 0
+    this.#probeLater()
+  }
+
+  #probeLater (): void {
+    if (this.#closed) return
+    clearTimeout(this.#probe)
+    this.#probe = setTimeout(() => { void this.#tryAgain() }, this.#limits.probeMs)
+    this.#probe.unref()
+  }
+
+  async #tryAgain (): Promise<void> {
+    // the writer answers one thing at a time
+    if (this.#busy) return this.#probeLater()
+    this.#busy = true
+    const reason = await this.#writer.probe().catch((error: unknown) => (error as Error).message)
+    this.#busy = false
+    for (const resolve of this.#idle.splice(0)) resolve()
+    this.#down = reason
+    if (reason !== null) this.#probeLater()
+  }
+}
+
+const never = (): never => { throw new Error('unreachable') }
+
+function unavailable (reason: string, cause?: unknown): ParallaxError {
+  return new ParallaxError('audit_unavailable', `The audit log cannot commit (${reason}), and nothing is answered that it does not hold. Try again later.`, { retryAfter: 5, cause })
+}
+
+function prepare (draft: LeafDraft, call: number): Entry {
+  const { id, type, key, fields, payload } = draft
+  const salt = payload ? freshSalt() : null
+  const open = template(draft, payload ? commitment(salt!, id, payload) : null)
+  const length = Buffer.byteLength(open.head) + Buffer.byteLength(open.middle) + Buffer.byteLength(open.tail) + 40
+  if (length > LEAF_BYTES_LIMIT) throw new ParallaxError('invalid_request', `What has to go on record of this request takes ${length} bytes; a record holds ${LEAF_BYTES_LIMIT}. Shorten the longest member that is not a message.`)
+  const text = (value: unknown): string | null => typeof value === 'string' ? value : null
+  return {
+    call, id, type, key, salt, template: open,
+    perspective: text((fields['perspective'] as { id?: unknown } | undefined)?.id),
+    status: text(fields['status']),
+    begin: type === 'completion.end' ? text(fields['begin']) : null,
+    choices: type === 'completion.begin' ? Number(fields['choices'] ?? 1) : 0,
+    payload: payload ?? null,
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * Gives leaves their place: index, key_seq, time, hash, and writes each group in one transaction.
+ * The only writer of the database. Knows nothing of threads, queues or exchanges.
+ */
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { v7 as uuidv7 } from 'uuid'
+import type { Entry, Outcome, Placed } from './packet.ts'
+import { fill, leafHash, template } from './record.ts'
+
+/** Where tests let a commit fail: before it happened, or after it did (an error that came too late). */
+export interface Faults { beforeCommit?: () => void, afterCommit?: () => void }
+
+export interface SequencerOptions {
+  /** Milliseconds since the epoch. */
+  readonly clock?: () => number
+  readonly faults?: Faults
+}
+
+/** A clock may wobble by so much without a leaf of its own. */
+const CLOCK_TOLERANCE_MS = 1000
+
+/** The result of a group, and why the store refused where it did. */
+export interface Group { readonly outcomes: Outcome[], readonly reason: string | null }
+
+const isDuplicate = (error: unknown): boolean => /UNIQUE constraint failed: leaf\.id/.test(String((error as Error)?.message))
+
+export class Sequencer {
+  readonly #db: DatabaseSync
+  readonly #clock: () => number
+  readonly #faults: Faults
+  readonly #insertLeaf: StatementSync
+  readonly #insertPayload: StatementSync
+  readonly #open: StatementSync
+  readonly #close: StatementSync
+  readonly #lessen: StatementSync
+  readonly #keySeqOf: StatementSync
+  #size = 0
+  #lastTime = 0
+  #clockIsBehind = false
+  /** Last key_seq of the keys seen since the start; the database knows the others. */
+  readonly #keySeqs = new Map<string, number>()
+
+  constructor (db: DatabaseSync, { clock = Date.now, faults = {} }: SequencerOptions = {}) {
+    this.#db = db
+    this.#clock = clock
+    this.#faults = faults
+    this.#insertLeaf = db.prepare('INSERT INTO leaf (idx, id, hash, entry, t, type, key, key_seq, perspective, status, begin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    this.#insertPayload = db.prepare('INSERT INTO payload (idx, salt, bytes) VALUES (?, ?, ?)')
+    this.#open = db.prepare('INSERT INTO open_record (id, missing) VALUES (?, ?)')
+    this.#close = db.prepare('DELETE FROM open_record WHERE id = ? AND missing <= 1')
+    this.#lessen = db.prepare('UPDATE open_record SET missing = missing - 1 WHERE id = ?')
+    this.#keySeqOf = db.prepare('SELECT max(key_seq) AS last FROM leaf WHERE key = ?')
+    this.#reload()
+  }
+
+  get size (): number { return this.#size }
+
+  /** Never throws: what could not be kept is `refused`, and the next group starts from what the store really holds. */
+  place (entries: readonly Entry[]): Group {
+    try {
+      return { outcomes: this.#transaction(entries), reason: null }
+    } catch (error) {
+      this.#rollBack()
+      if (isDuplicate(error)) return this.#oneByOne(entries)
+      return { outcomes: entries.map(() => 'refused'), reason: String((error as Error).message) }
+    }
+  }
+
+  /** Can a transaction be committed now? Null, or why not. */
+  probe (): string | null {
+    try {
+      this.#db.exec('BEGIN IMMEDIATE')
+      this.#db.prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (\'probe\', ?)').run(String(this.#clock()))
+      this.#commit()
+      return null
+    } catch (error) {
+      this.#rollBack()
+      return String((error as Error).message)
+    }
+  }
+
+  /** A group in which somebody's id is taken already: each call by itself, so that the others do not suffer. */
+  #oneByOne (entries: readonly Entry[]): Group {
+    const outcomes: Outcome[] = []
+    let reason: string | null = null
+    for (let from = 0; from < entries.length;) {
+      let to = from + 1
+      while (to < entries.length && entries[to]!.call === entries[from]!.call) to++
+      const call = entries.slice(from, to)
+      try {
+        outcomes.push(...this.#transaction(call))
+      } catch (error) {
+        this.#rollBack()
+        const duplicate = isDuplicate(error)
+        if (!duplicate) reason = String((error as Error).message)
+        outcomes.push(...call.map((): Outcome => duplicate ? 'duplicate' : 'refused'))
+      }
+      from = to
+    }
+    return { outcomes, reason }
+  }
+
+  #transaction (entries: readonly Entry[]): Placed[] {
+    this.#db.exec('BEGIN IMMEDIATE')
+    const now = this.#clock()
+    // the log's time never runs backwards; that the clock did is itself on record
+    const time = Math.max(now, this.#lastTime)
+    const behind = time - now > CLOCK_TOLERANCE_MS
+    if (behind && !this.#clockIsBehind) this.#insert(clockLeaf(time - now), time, null)
+    this.#clockIsBehind = behind
+    this.#lastTime = time
+    const placed = entries.map((entry, place) => this.#insert(entry, time, entries[place + 1] ?? null))
+    this.#commit()
+    return placed
+  }
+
+  #insert (entry: Entry, time: number, next: Entry | null): Placed {
+    const index = this.#size++
+    const keySeq = entry.key === null ? null : this.#nextKeySeq(entry.key)
+    const leaf = Buffer.from(fill(entry.template, keySeq, time))
+    const hash = leafHash(leaf)
+    this.#insertLeaf.run(index, entry.id, hash, leaf, time, entry.type, entry.key, keySeq, entry.perspective, entry.status, entry.begin)
+    if (entry.payload) this.#insertPayload.run(index, entry.salt, entry.payload)
+    // a begin whose only end follows in the same call was never open to anyone
+    if (entry.choices > 0 && !(entry.choices === 1 && next?.begin === entry.id && next.call === entry.call)) this.#open.run(entry.id, entry.choices)
+    else if (entry.begin !== null && this.#close.run(entry.begin).changes === 0) this.#lessen.run(entry.begin)
+    return { index, keySeq, hash }
+  }
+
+  #nextKeySeq (key: string): number {
+    const last = this.#keySeqs.get(key) ?? (this.#keySeqOf.get(key) as { last: number | null }).last ?? 0
+    this.#keySeqs.set(key, last + 1)
+    return last + 1
+  }
+
+  #commit (): void {
+    this.#faults.beforeCommit?.()
+    this.#db.exec('COMMIT')
+    this.#faults.afterCommit?.()
+  }
+
+  /** After an error it is unknown what was kept: undo what can be undone, and count again from the store. */
+  #rollBack (): void {
+    try { if (this.#db.isTransaction) this.#db.exec('ROLLBACK') } catch { /* SQLite rolled back by itself */ }
+    this.#keySeqs.clear()
+    try { this.#reload() } catch { /* the store cannot even be read: the next group fails likewise and reloads */ }
+  }
+
+  #reload (): void {
+    const { size, time } = this.#db.prepare('SELECT coalesce(max(idx) + 1, 0) AS size, coalesce((SELECT t FROM leaf ORDER BY idx DESC LIMIT 1), 0) AS time FROM leaf').get() as { size: number, time: number }
+    this.#size = size
+    this.#lastTime = time
+  }
+}
+
+function clockLeaf (behindMs: number): Entry {
+  const id = uuidv7()
+  return {
+    id, type: 'clock.anomaly', key: null, perspective: null, status: null, begin: null, choices: 0, salt: null, payload: null, call: 0,
+    template: template({ type: 'clock.anomaly', id, key: null, fields: { behind_ms: behindMs } }, null),
+  }
+}

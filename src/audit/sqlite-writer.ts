@@ -1,0 +1,31 @@
+/** The thread in which the log is written, so that an fsync never holds up the gateway. One packed group in, one packed answer out. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { openForWriting } from './database.ts'
+import { packOutcomes, unpackEntries } from './packet.ts'
+import { Sequencer } from './sequencer.ts'
+
+/** To the thread: a packed group, or a word. */
+export type ToWriter = Uint8Array | 'probe' | 'close'
+export interface FromWriter { readonly outcomes?: Uint8Array, readonly size: number, readonly reason: string | null, readonly milliseconds: number }
+
+const { directory, maxPages } = workerData as { directory: string, maxPages?: number }
+const db = openForWriting(directory, maxPages)
+const sequencer = new Sequencer(db)
+
+const answer = (message: Omit<FromWriter, 'size' | 'milliseconds'>, started: number): void => {
+  const whole: FromWriter = { ...message, size: sequencer.size, milliseconds: performance.now() - started }
+  parentPort!.postMessage(whole, message.outcomes ? [message.outcomes.buffer as ArrayBuffer] : [])
+}
+
+parentPort!.on('message', (message: ToWriter) => {
+  const started = performance.now()
+  if (message === 'close') {
+    db.close()
+    parentPort!.close()
+  } else if (message === 'probe') answer({ reason: sequencer.probe() }, started)
+  else {
+    const { outcomes, reason } = sequencer.place(unpackEntries(message))
+    answer({ outcomes: packOutcomes(outcomes), reason }, started)
+  }
+})
+answer({ reason: null }, performance.now())

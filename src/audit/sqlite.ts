@@ -1,0 +1,106 @@
+/** The audit log on SQLite, for one process. Everything it promises is in log.ts. */
+import { mkdirSync } from 'node:fs'
+import { v7 as uuidv7 } from 'uuid'
+import { openForReading } from './database.ts'
+import { Journal, readJournal } from './journal.ts'
+import type { AuditLog, Exchange, LeafDraft, RecordQuery } from './log.ts'
+import { OpenExchange } from './open-exchange.ts'
+import { lockDirectory } from './process-lock.ts'
+import { CommitQueue, type QueueLimits } from './queue.ts'
+import { Reader } from './reader.ts'
+import { missingEnds } from './recovery.ts'
+import { directWriter, threadWriter } from './writer.ts'
+import type { SequencerOptions } from './sequencer.ts'
+
+export interface SqliteLogOptions {
+  /** Made where it is missing (mode 0700). */
+  readonly directory: string
+  readonly limits?: Partial<QueueLimits>
+  /** For tests: no thread, but a clock and faults of their own. */
+  readonly direct?: SequencerOptions
+  /** For tests of a full disk. */
+  readonly maxPages?: number
+}
+
+const LIMITS: QueueLimits = { entries: 20_000, bytes: 256 * 1024 * 1024, probeMs: 1000 }
+const RECOVERY_GROUP = 500
+const STREAM_PAGE = 200
+
+/** Rejects, with a sentence for people, where another process holds the directory or the file is not a whole log. */
+export async function openSqliteLog ({ directory, limits, direct, maxPages }: SqliteLogOptions): Promise<AuditLog> {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const unlock = lockDirectory(directory)
+  let queue: CommitQueue | undefined
+  try {
+    const writer = direct ? directWriter(directory, direct) : await threadWriter(directory, maxPages)
+    queue = new CommitQueue(writer, { ...LIMITS, ...limits })
+    const db = openForReading(directory)
+    const ends = missingEnds(db, readJournal(directory))
+    for (let at = 0; at < ends.length; at += RECOVERY_GROUP) await queue.append(ends.slice(at, at + RECOVERY_GROUP))
+    await queue.append([own('log.start', { recovered: ends.length })])
+    return new SqliteLog(queue, new Reader(db), new Journal(directory), () => { db.close(); unlock() })
+  } catch (error) {
+    await queue?.close().catch(() => {})
+    unlock()
+    throw error
+  }
+}
+
+const own = (type: 'log.start' | 'log.stop', fields: LeafDraft['fields']): LeafDraft => ({ type, id: uuidv7(), key: null, fields })
+
+class SqliteLog implements AuditLog {
+  readonly #queue: CommitQueue
+  readonly #reader: Reader
+  readonly #journal: Journal
+  readonly #release: () => void
+  readonly #open = new Set<Exchange>()
+
+  constructor (queue: CommitQueue, reader: Reader, journal: Journal, release: () => void) {
+    this.#queue = queue
+    this.#reader = reader
+    this.#journal = journal
+    this.#release = release
+  }
+
+  append (drafts: readonly LeafDraft[]): ReturnType<AuditLog['append']> { return this.#queue.append(drafts) }
+
+  open (begin: LeafDraft, { deferMs = 0 }: { readonly deferMs?: number } = {}): Exchange {
+    const exchange: Exchange = new OpenExchange(begin, deferMs, {
+      append: (drafts) => this.#queue.append(drafts),
+      journal: this.#journal,
+      closed: () => { this.#open.delete(exchange) },
+    })
+    this.#open.add(exchange)
+    return exchange
+  }
+
+  size (): number { return this.#queue.size }
+  async records (query: RecordQuery): ReturnType<AuditLog['records']> { return this.#reader.page(query, this.size()) }
+  async record (id: string): ReturnType<AuditLog['record']> { return this.#reader.byId(id) }
+  async endsOf (begin: string): ReturnType<AuditLog['endsOf']> { return this.#reader.endsOf(begin) }
+
+  async * stream (query: RecordQuery): AsyncGenerator<Awaited<ReturnType<AuditLog['records']>>[number]> {
+    const pinned = { ...query, asOf: query.asOf ?? this.size(), limit: STREAM_PAGE }
+    for (let afterIndex = query.afterIndex ?? -1; ;) {
+      const page = this.#reader.page({ ...pinned, afterIndex }, this.size())
+      if (page.length === 0) return
+      yield * page
+      afterIndex = page.at(-1)!.index
+    }
+  }
+
+  health (): ReturnType<AuditLog['health']> {
+    const reason = this.#queue.down
+    return reason === null ? { ok: true, lastCommitMs: this.#queue.lastCommitMs } : { ok: false, reason: `The audit log cannot commit: ${reason}.` }
+  }
+
+  async close (): Promise<void> {
+    const fields = { perspective: null, tokens: null, finish: [], source: null }
+    // a log that cannot commit closes all the same; the next start finds what was left open
+    await Promise.allSettled([...this.#open].map((exchange) => exchange.end({ status: 'interrupted', fields })))
+    await this.#queue.append([own('log.stop', {})]).catch(() => {})
+    await this.#queue.close()
+    this.#journal.close()
+    this.#release()
+  }
+}
