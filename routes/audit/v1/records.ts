@@ -9,7 +9,6 @@ import type { Json, RecordQuery, StoredRecord } from '../../../src/audit/log.ts'
 import { ParallaxError } from '../../../src/errors.ts'
 
 const PAGE = 1000
-const EXPORT_PAGE = 200
 
 const time = z.union([z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)), z.coerce.number().int().min(0)])
 
@@ -123,24 +122,20 @@ export default async function records (plain: FastifyInstance): Promise<void> {
   })
 
   async function * lines (query: RecordQuery): AsyncGenerator<string> {
-    let cursor = query.afterIndex ?? -1
     let count = 0
     let first: number | null = null
+    let last: number | null = null
     // over the bytes of all lines before the manifest: `head -n -1 export.ndjson | sha256sum`
     const digest = createHash('sha256')
-    for (;;) {
-      const page = await audit.records({ ...query, afterIndex: cursor, limit: EXPORT_PAGE })
-      for (const one of page) {
-        const line = `${JSON.stringify(present(one, true))}\n`
-        digest.update(line)
-        first ??= one.index
-        count++
-        yield line
-      }
-      cursor = page.at(-1)?.index ?? cursor
-      if (page.length < EXPORT_PAGE) break
+    for await (const one of audit.stream({ ...query, payloads: true })) {
+      const line = `${JSON.stringify(present(one, true))}\n`
+      digest.update(line)
+      first ??= one.index
+      last = one.index
+      count++
+      yield line
     }
-    yield `${JSON.stringify({ manifest: { count, first_index: first, last_index: count === 0 ? null : cursor, as_of: query.asOf, sha256: digest.digest('hex') } })}\n`
+    yield `${JSON.stringify({ manifest: { count, first_index: first, last_index: last, as_of: query.asOf, sha256: digest.digest('hex') } })}\n`
   }
 }
 
