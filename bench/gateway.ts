@@ -32,7 +32,7 @@ export async function startGateway ({ name = 'Parallax', cores, upstream, nodeAr
   await writeFile(configuration, JSON.stringify(upstream === undefined ? {} : { experts: Object.fromEntries(PERSPECTIVES.map((id) => [id, expert])), engine: { enabled: false } }))
   const port = await freePort()
   // only what a process needs: a variable of the caller's must not turn something off
-  const { PATH, HOME, XDG_CACHE_HOME, PARALLAX_MODEL } = process.env
+  const { PATH, HOME, XDG_CACHE_HOME, PARALLAX_MODEL, PARALLAX_PERSPECTIVES } = process.env
   const { child, said, stop } = startNode({
     cores,
     file: '../src/server.ts',
@@ -45,6 +45,7 @@ export async function startGateway ({ name = 'Parallax', cores, upstream, nodeAr
       HOST: '127.0.0.1',
       DATA_DIR: dataDir,
       PARALLAX_CONFIG: configuration,
+      PARALLAX_PERSPECTIVES,
       PARALLAX_MODEL: upstream === undefined ? PARALLAX_MODEL : 'none',
       LOG_LEVEL: 'warn',
       NODE_ENV: 'production',

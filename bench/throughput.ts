@@ -39,13 +39,14 @@ async function measure (stage: Stage, title: string, asked: Asked, connections: 
   const upstream = `http://127.0.0.1:${stage.mock.port}`
   // a mock of its own for the row "mock alone", on the cores that the other systems have
   const mock = await stage.start('mock alone', './mock-upstream.ts')
-  const proxy = await stage.start('bare Fastify + undici proxy', './bare-proxy.ts', upstream)
-  const systems = [mock, proxy, ...(stage.gateway ? [stage.gateway] : []), ...stage.rivals]
+  const proxy = await stage.start('bare proxy (Fastify, undici), piped', './bare-proxy.ts', upstream)
+  const buffered = await stage.start('bare proxy, answer buffered', './bare-proxy.ts', upstream, 'buffered')
+  const systems = [mock, proxy, buffered, ...(stage.gateway ? [stage.gateway] : []), ...stage.rivals]
   const measured = await compare(stage.loader, stage.placement, stage.mock, systems.map((system) => contestant(system, asked, connections)), stage.plan)
-  const base = measured[1]
-  const gateway = stage.gateway ? measured[2] : undefined
-  const figures = gateway && base
-    ? { [`${key}.throughput`]: ratio(gateway, base, 'answersPerSecond').middle, [`${key}.cpu`]: 1 / ratio(gateway, base, 'cpuPerAnswer').middle }
+  const [, base, quickest] = measured
+  const gateway = stage.gateway ? measured[3] : undefined
+  const figures = gateway && base && quickest
+    ? { [`${key}.throughputOfBuffered`]: ratio(gateway, quickest, 'answersPerSecond').middle, [`${key}.cpuOfBuffered`]: 1 / ratio(gateway, quickest, 'cpuPerAnswer').middle, [`${key}.throughput`]: ratio(gateway, base, 'answersPerSecond').middle, [`${key}.cpu`]: 1 / ratio(gateway, base, 'cpuPerAnswer').middle }
     : {}
   return { title, report: `${comparisonTable(measured, base!)}\n\n${remarks(measured)}`, measured, figures }
 }
