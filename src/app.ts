@@ -19,6 +19,8 @@ export interface AppOptions {
 
 const folder = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
+const CHECK_CONNECTIONS_MS = 500
+
 /** Longest URL parameter: ids are UUIDs or short names. */
 const PARAM_BYTES = 128
 
@@ -30,6 +32,8 @@ export async function buildApp (services: Services, options: AppOptions = {}): P
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: limits.bodyBytes,
     requestTimeout: limits.requestReceiveMs,
+    // Node looks only every 30 s for requests that dawdle, unless told otherwise
+    http: { connectionsCheckingInterval: CHECK_CONNECTIONS_MS, headersTimeout: limits.requestReceiveMs },
     connectionTimeout: 0,
     keepAliveTimeout: 65_000,
     routerOptions: { maxParamLength: PARAM_BYTES },
