@@ -16,6 +16,20 @@ function childrenOf (pid: number): number[] {
   return readdirSync(`/proc/${pid}/task`).flatMap((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter((text) => text !== '').map(Number))
 }
 
+/** Seconds of each thread by its name as the kernel knows it; the process's first thread is "main". */
+export function threadSeconds (pid: number): Map<string, number> {
+  const seconds = new Map<string, number>()
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      const text = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')
+      const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+      const name = thread === String(pid) ? 'main' : `${text.slice(text.indexOf('(') + 1, text.lastIndexOf(')'))} ${thread}`
+      seconds.set(name, (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND)
+    } catch { /* the thread has ended meanwhile */ }
+  }
+  return seconds
+}
+
 /** 0 for a process that is gone, and everywhere but on Linux. */
 export function cpuSeconds (pid: number): number {
   try {

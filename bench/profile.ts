@@ -1,8 +1,11 @@
-/** `node bench/profile.ts [json|hit|stream] [--seconds N] [--to folder]`: where the gateway's CPU time a request goes, by function and by package. A profile slows what it measures; shares are what it gives. */
+/**
+ * `node bench/profile.ts [json|hit|stream] [--seconds N] [--threads] [--to folder]`: where the gateway's CPU time a request goes, by function and by package.
+ * A profile slows what it measures: shares are what it gives. With `--threads` only the split between threads is told, and nothing is slowed.
+ */
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { cpuSeconds } from './cpu-time.ts'
+import { threadSeconds } from './cpu-time.ts'
 import { startGateway } from './gateway.ts'
 import { startLoader } from './loader.ts'
 import { place } from './placement.ts'
@@ -63,7 +66,7 @@ function print (title: string, of: Map<string, number>, busy: number, answers: n
 }
 
 async function main (): Promise<void> {
-  const { values, positionals: [kind = 'json'] } = parseArgs({ allowPositionals: true, options: { seconds: { type: 'string', default: '5' }, to: { type: 'string' } } })
+  const { values, positionals: [kind = 'json'] } = parseArgs({ allowPositionals: true, options: { seconds: { type: 'string', default: '5' }, threads: { type: 'boolean', default: false }, to: { type: 'string' } } })
   const asked = ASKED[kind]
   if (!asked) throw new Error(`wanted one of ${Object.keys(ASKED).join(', ')}, got "${kind}"`)
   const placement = place(1)
@@ -72,12 +75,13 @@ async function main (): Promise<void> {
   const folder = values.to ?? await mkdtemp(join(dataParent, 'profile-'))
   const loader = await startLoader(placement.others)
   const mock = await startServer({ name: 'mock', cores: placement.others, file: './mock-upstream.ts' })
-  const gateway = await startGateway({ cores: placement.system, upstream: `http://127.0.0.1:${mock.port}/v1`, dataParent, nodeArgs: ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200'] })
+  const gateway = await startGateway({ cores: placement.system, upstream: `http://127.0.0.1:${mock.port}/v1`, dataParent, nodeArgs: values.threads ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200'] })
   try {
-    const before = cpuSeconds(gateway.pid)
+    const before = threadSeconds(gateway.pid)
     const result = await loader.run({ ...chatRequest(gateway, asked), port: gateway.port, connections: 32, rate: null, rampMs: 1000, measureMs: Number(values.seconds) * 1000, watch: { system: gateway.pid } })
-    const all = cpuSeconds(gateway.pid) - before
-    console.log(`${kind}: ${Math.round(result.answers / result.seconds)} requests/s while profiled, ${Math.round(result.cpu['system']! / result.answers * 1e6)} µs CPU a request, ${result.failures} failures (${result.firstFailure ?? 'none'}); ${fixed(all, 1)} s CPU for ${result.answersInAll} answers in all`)
+    const threads = [...threadSeconds(gateway.pid)].map(([name, seconds]) => [name, (seconds - (before.get(name) ?? 0)) / result.answersInAll * 1e6] as const).sort((a, b) => b[1] - a[1])
+    console.log(`${kind}: ${Math.round(result.answers / result.seconds)} requests/s while profiled, ${Math.round(result.cpu['system']! / result.answers * 1e6)} µs CPU a request, ${result.failures} failures (${result.firstFailure ?? 'none'})`)
+    console.log(`Threads, µs a request: ${threads.filter(([, each]) => each >= 1).map(([name, each]) => `${name} ${fixed(each, 0)}`).join(', ')}`)
     await gateway.stop()
     for (const file of (await readdir(folder)).filter((name) => name.endsWith('.cpuprofile'))) {
       const shares = sharesOf(JSON.parse(await readFile(join(folder, file), 'utf8')) as CpuProfile)
