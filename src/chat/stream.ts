@@ -7,7 +7,7 @@ import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
 import { choicesOf, Gathered, presentChunk, tokensOf, withMember, type Choice, type Frame } from './completion.ts'
 import { endBroken, endFields, receiptMember } from './exchange.ts'
-import type { FrameStream } from './frame-stream.ts'
+import { ReaderGone, type FrameStream } from './frame-stream.ts'
 
 export interface Relay {
   readonly chunks: AsyncIterable<Wire[]>
@@ -99,12 +99,13 @@ export async function relay (job: Relay): Promise<void> {
   async function breakOff (error: unknown): Promise<void> {
     const told = error instanceof ParallaxError ? error : new ParallaxError('internal_error', 'The gateway failed while it relayed the answer.', { cause: error })
     const bytes = encoder.encode(data(JSON.stringify(told.body())))
-    const left = out.destroyed
+    const left = out.destroyed || error instanceof ReaderGone
     try {
       if (!left) exchange.chunk(bytes)
       await endBroken(exchange, frame.disclosure, error)
     } catch { /* the log refuses: the client is told that the answer broke off, and recovery closes the record */ }
-    if (left) return
+    // a reader that takes nothing would never take the end either: its connection is cut
+    if (left) { out.destroy(); return }
     try { await out.write(bytes) } catch { /* left meanwhile */ }
     out.end()
   }

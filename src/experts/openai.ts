@@ -69,7 +69,7 @@ export class OpenAIExpert implements Expert {
     const response = await this.#call(this.wireRequest(request, true), signal)
     const type = String(response.headers['content-type'] ?? '')
     if (!type.includes('text/event-stream')) {
-      response.body.destroy()
+      drop(response)
       throw new ParallaxError('expert_failed', 'The expert was asked for a stream and answered something else.')
     }
     return this.#frames(response, signal)
@@ -84,7 +84,7 @@ export class OpenAIExpert implements Expert {
       throw fromThrown(thrown, signal)
     } finally {
       // an answer read to its end keeps its connection; anything else must not leave the upstream generating
-      if (!response.body.readableEnded) response.body.on('error', () => {}).destroy()
+      if (!response.body.readableEnded) drop(response)
     }
   }
 
@@ -114,4 +114,9 @@ export class OpenAIExpert implements Expert {
       throw fromThrown(thrown, signal)
     }
   }
+}
+
+/** Ends a call whose answer is not wanted. undici then reports the abort as an error of the body, which nobody else listens to. */
+function drop ({ body }: Dispatcher.ResponseData): void {
+  body.on('error', () => {}).destroy()
 }
