@@ -1,0 +1,90 @@
+/** The engine's process: loads the model and its adapters, proves that they do not leak into each other, and serves them. Ends when its parent does. */
+import { createHash } from 'node:crypto'
+import { createReadStream, existsSync } from 'node:fs'
+import { basename } from 'node:path'
+import { getLlama, LlamaLogLevel, readGgufFileInfo, type LlamaModel } from 'node-llama-cpp'
+import { Contexts } from './contexts.ts'
+import { generate } from './generate.ts'
+import { IDENTITY_QUESTION, proveIdentity } from './identity.ts'
+import { promptOf } from './prompt.ts'
+import { serve } from './server.ts'
+import type { Job } from './wire.ts'
+
+/** By IPC, once. */
+export interface Assignment {
+  readonly modelPath: string
+  readonly modelName: string
+  readonly adapters: readonly { readonly id: string, readonly path: string, readonly sha256: string }[]
+  readonly socketPath: string
+  readonly threads: number
+  readonly contextSize: number
+  readonly sequences: number
+  readonly queueLimit: number
+}
+
+/** `failed`: starting again with the same files would fail again. */
+export type Report = { readonly type: 'ready', readonly milliseconds: number } | { readonly type: 'failed', readonly reason: string } | { readonly type: 'defect', readonly message: string }
+
+const tell = (report: Report): void => { process.send?.(report) }
+
+// a parent that died cannot ask for anything any more
+process.on('disconnect', () => { process.exit(0) })
+process.once('message', (assignment: Assignment) => {
+  start(assignment).catch((error: unknown) => {
+    tell({ type: 'failed', reason: (error as Error).message })
+    // told before the process ends
+    setTimeout(() => { process.exit(3) }, 50)
+  })
+})
+
+async function sha256 (path: string): Promise<string> {
+  const digest = createHash('sha256')
+  for await (const part of createReadStream(path)) digest.update(part as Buffer)
+  return digest.digest('hex')
+}
+
+/** Throws, for people, where an adapter's file is not the declared one or was made for another base. */
+async function checkAdapter ({ id, path, sha256: declared }: Assignment['adapters'][number], model: LlamaModel): Promise<void> {
+  if (!existsSync(path)) throw new Error(`The adapter of "${id}" is missing: ${basename(path)} is not beside its declaration.`)
+  const found = await sha256(path)
+  if (found !== declared) throw new Error(`The adapter of "${id}" is not the declared one: its SHA-256 is ${found}, declared is ${declared}.`)
+  const { metadata, fullTensorInfo } = await readGgufFileInfo(path, { logWarnings: false })
+  const architecture: string = metadata.general.architecture
+  if (architecture !== model.architecture) throw new Error(`The adapter of "${id}" was made for the architecture "${architecture}", the model is "${model.architecture}".`)
+  const shapes = new Map((model.fileInfo.fullTensorInfo ?? []).map((tensor) => [tensor.name, tensor.dimensions.map(Number)]))
+  for (const { name, dimensions } of fullTensorInfo ?? []) {
+    const [base, which] = [name.replace(/\.lora_[ab]$/, ''), name.at(-1)]
+    const shape = shapes.get(base)
+    // A maps the layer's input, B to its output: their outer sides are the layer's own
+    const fits = shape && (which === 'a' ? Number(dimensions[0]) === shape[0] : Number(dimensions[1]) === shape[1])
+    if (!fits) throw new Error(`The adapter of "${id}" was made for another base model: its tensor ${name} does not fit.`)
+  }
+}
+
+async function start (assignment: Assignment): Promise<void> {
+  const started = performance.now()
+  const { modelPath, adapters, contextSize, sequences, threads, queueLimit } = assignment
+  if (!existsSync(modelPath)) throw new Error(`The model file ${modelPath} does not exist.`)
+  const llama = await getLlama({ gpu: false, build: 'never', maxThreads: threads, logLevel: LlamaLogLevel.error, progressLogs: false })
+  const model = await llama.loadModel({ modelPath, gpuLayers: 0 }).catch((error: unknown) => { throw new Error(`The model file ${basename(modelPath)} cannot be loaded: ${(error as Error).message}`) })
+  for (const adapter of adapters) await checkAdapter(adapter, model)
+  const contexts = new Contexts(model, { adapters: adapters.map(({ path }) => path), contextSize, sequences, threads, queueLimit })
+  const toPrompt = promptOf(model)
+  await proveIdentity(model, contexts, toPrompt([{ role: 'user', content: IDENTITY_QUESTION }]), contextSize, adapters)
+
+  async function * answer (job: Job, signal: AbortSignal): ReturnType<typeof generate> {
+    const prompt = toPrompt(job.messages)
+    const lease = await contexts.acquire(job.lora, signal)
+    try {
+      return yield * generate(model, lease.sequence, prompt, contextSize, job, signal)
+    } finally { await lease.release() }
+  }
+
+  const server = serve({
+    name: assignment.modelName,
+    props: { n_ctx: contextSize, total_slots: sequences, model_path: basename(modelPath), threads, build_info: `llama.cpp ${llama.llamaCppRelease.release}` },
+    adapters: adapters.map(({ path, sha256: digest }, id) => ({ id, path: basename(path), sha256: digest })),
+    answer,
+  }, (error) => { tell({ type: 'defect', message: (error as Error).message }) })
+  server.listen(assignment.socketPath, () => { tell({ type: 'ready', milliseconds: performance.now() - started }) })
+}

@@ -1,0 +1,136 @@
+/**
+ * A context for each LoRA setting, all on one loaded model, with several sequences each so that requests batch.
+ * Bounded: contexts by an LRU of idle ones, waiting requests by a queue.
+ */
+import type { LlamaContext, LlamaContextSequence, LlamaModel } from 'node-llama-cpp'
+import { Refusal } from './wire.ts'
+
+export interface ContextOptions {
+  /** Paths in the order of their ids. */
+  readonly adapters: readonly string[]
+  readonly contextSize: number
+  readonly sequences: number
+  readonly threads: number
+  readonly queueLimit: number
+}
+
+export type Setting = readonly { readonly id: number, readonly scale: number }[]
+
+interface Held { readonly context: Promise<LlamaContext>, busy: number }
+interface Waiting { readonly key: string, readonly setting: Setting, readonly resolve: (lease: Lease) => void, readonly reject: (error: unknown) => void }
+
+/** A sequence that nobody else uses until it is released. */
+export interface Lease { readonly sequence: LlamaContextSequence, release (): Promise<void> }
+
+const CONTEXTS = 6
+/** Scales finer than this would make a context each. */
+const SCALE_STEP = 0.05
+/** A guess at how long an answer takes, until one was timed. */
+const FIRST_GUESS_SECONDS = 5
+
+export class Contexts {
+  readonly #model: LlamaModel
+  readonly #options: ContextOptions
+  /** In order of last use. */
+  readonly #held = new Map<string, Held>()
+  #waiting: Waiting[] = []
+  #answerSeconds = FIRST_GUESS_SECONDS
+
+  constructor (model: LlamaModel, options: ContextOptions) {
+    this.#model = model
+    this.#options = options
+  }
+
+  get load (): { active: number, waiting: number } {
+    return { active: [...this.#held.values()].reduce((sum, held) => sum + held.busy, 0), waiting: this.#waiting.length }
+  }
+
+  /** Throws Refusal: 400 for an unknown adapter, 503 where too many wait. Aborting leaves the queue. */
+  async acquire (setting: Setting, signal: AbortSignal): Promise<Lease> {
+    const wanted = setting.map(({ id, scale }) => ({ id, scale: Math.round(scale / SCALE_STEP) * SCALE_STEP })).filter(({ scale }) => scale > 0).toSorted((a, b) => a.id - b.id)
+    const stray = wanted.find(({ id }) => id >= this.#options.adapters.length)
+    if (stray) throw new Refusal(400, 'invalid_request', `There is no adapter ${stray.id}; this engine has ${this.#options.adapters.length}.`, 'lora')
+    const key = wanted.map(({ id, scale }) => `${id}:${scale.toFixed(2)}`).join(',')
+    const free = this.#take(key, wanted)
+    if (free) return this.#lease(free)
+    if (this.#waiting.length >= this.#options.queueLimit) throw new Refusal(503, 'engine_overloaded', `The engine has ${this.#waiting.length} requests waiting, which is as many as may. Try again later.`, null, { retry_after: this.#retryAfter() })
+    return new Promise((resolve, reject) => {
+      const place: Waiting = { key, setting: wanted, resolve, reject }
+      this.#waiting.push(place)
+      signal.addEventListener('abort', () => {
+        this.#waiting = this.#waiting.filter((one) => one !== place)
+        reject(signal.reason)
+      }, { once: true })
+    })
+  }
+
+  async dispose (): Promise<void> {
+    for (const { context } of this.#held.values()) await (await context).dispose()
+    this.#held.clear()
+  }
+
+  #retryAfter (): number {
+    return Math.min(60, Math.max(1, Math.ceil(this.#answerSeconds * (this.#waiting.length + 1) / this.#options.sequences)))
+  }
+
+  /** A context with room, made if need be; undefined where one would have to be thrown out that is in use. */
+  #take (key: string, setting: Setting): Held | undefined {
+    let held = this.#held.get(key)
+    if (held && held.busy >= this.#options.sequences) return undefined
+    if (!held) {
+      if (this.#held.size >= CONTEXTS) {
+        const idle = [...this.#held].find(([, one]) => one.busy === 0)
+        if (!idle) return undefined
+        this.#held.delete(idle[0])
+        void idle[1].context.then((context) => context.dispose()).catch(() => {})
+      }
+      held = { context: this.#create(setting), busy: 0 }
+      held.context.catch(() => { this.#held.delete(key) })
+    }
+    this.#held.delete(key)
+    this.#held.set(key, held)
+    held.busy++
+    return held
+  }
+
+  async #lease (held: Held): Promise<Lease> {
+    const started = performance.now()
+    let sequence: LlamaContextSequence
+    try { sequence = (await held.context).getSequence() } catch (error) {
+      held.busy--
+      throw error
+    }
+    let released = false
+    return {
+      sequence,
+      release: async () => {
+        if (released) return
+        released = true
+        // disposed, not kept: a sequence with history could answer the next request from it
+        await sequence.dispose()
+        held.busy--
+        this.#answerSeconds = this.#answerSeconds * 0.8 + (performance.now() - started) / 1000 * 0.2
+        this.#next()
+      },
+    }
+  }
+
+  #next (): void {
+    for (const place of this.#waiting) {
+      const held = this.#take(place.key, place.setting)
+      if (!held) continue
+      this.#waiting = this.#waiting.filter((one) => one !== place)
+      this.#lease(held).then(place.resolve, place.reject)
+      return
+    }
+  }
+
+  #create (setting: Setting): Promise<LlamaContext> {
+    const { adapters, contextSize, sequences, threads } = this.#options
+    return this.#model.createContext({
+      contextSize, sequences,
+      threads: { ideal: threads, min: threads },
+      ...(setting.length > 0 && { lora: { adapters: setting.map(({ id, scale }) => ({ filePath: adapters[id]!, scale })) } }),
+    })
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Supervises the embedded engine: a child process, so that a native crash takes neither the gateway nor the log with it.
+ * Knows the child's life, not its model.
+ */
+import { fork, type ChildProcess } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { Assignment, Report } from './child.ts'
+
+export interface EngineOptions {
+  readonly modelPath: string
+  readonly modelName: string
+  /** Their order is their number on the wire. */
+  readonly adapters: readonly { readonly id: string, readonly path: string, readonly sha256: string }[]
+  /** Default: in a fresh directory of mode 0700. */
+  readonly socketPath?: string
+  /** Default: all cores but one. llama.cpp's threads spin while they wait, and as many as cores collapse under any other load. */
+  readonly threads?: number
+  /** Tokens a request, prompt and answer. */
+  readonly contextSize?: number
+  /** Requests that one LoRA setting answers at a time. */
+  readonly sequences?: number
+  /** Requests that may wait. */
+  readonly queueLimit?: number
+  readonly log?: (level: 'info' | 'warn' | 'error', event: string, fields: Record<string, unknown>) => void
+}
+
+export interface EngineState {
+  readonly status: 'starting' | 'ready' | 'restarting' | 'failed' | 'closed'
+  /** A sentence for people, where there is something to say. */
+  readonly reason?: string
+  readonly restarts: number
+  readonly pid?: number
+}
+
+export interface Engine {
+  readonly socketPath: string
+  state (): EngineState
+  /** Resolves when it can answer; rejects when it failed or was closed. */
+  ready (): Promise<void>
+  /** Calls `listener` on every change, until the returned function is called. */
+  onState (listener: (state: EngineState) => void): () => void
+  close (): Promise<void>
+}
+
+/** Pause before the nth start in a row that follows a crash. */
+const BACKOFF_MS = [0, 500, 1000, 2000, 5000, 10_000]
+/** So many crashes within the window, and it is called failed; it is still tried, but seldom. */
+const CRASHES = 5
+const CRASH_WINDOW_MS = 60_000
+const FAILED_RETRY_MS = 30_000
+const CLOSE_MS = 2000
+
+const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url))
+
+/** Never throws: a model that is missing or broken is a state with a reason. */
+export function startEngine (options: EngineOptions): Engine {
+  const directory = options.socketPath === undefined ? mkdtempSync(join(tmpdir(), 'parallax-engine-')) : null
+  if (directory) chmodSync(directory, 0o700)
+  const socketPath = options.socketPath ?? join(directory!, 'engine.sock')
+  const assignment: Assignment = {
+    modelPath: options.modelPath,
+    modelName: options.modelName,
+    adapters: options.adapters,
+    socketPath,
+    threads: options.threads ?? Math.max(1, availableParallelism() - 1),
+    contextSize: options.contextSize ?? 2048,
+    sequences: options.sequences ?? 4,
+    queueLimit: options.queueLimit ?? 64,
+  }
+  const log = options.log ?? (() => {})
+  const listeners = new Set<(state: EngineState) => void>()
+  let state: EngineState = { status: 'starting', restarts: 0 }
+  let child: ChildProcess | undefined
+  let timer: NodeJS.Timeout | undefined
+  let crashes: number[] = []
+  let failure: string | undefined
+
+  function become (next: Omit<EngineState, 'restarts'>, restarts = state.restarts): void {
+    state = { ...next, restarts }
+    log(next.status === 'failed' ? 'error' : 'info', 'engine.state', { ...state })
+    for (const listener of listeners) listener(state)
+  }
+
+  function spawn (): void {
+    rmSync(socketPath, { force: true })
+    failure = undefined
+    const started = fork(CHILD, [], { execArgv: ['--disable-warning=ExperimentalWarning'], stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced' })
+    child = started
+    // llama.cpp's own lines: they hold no prompt
+    for (const [stream, level] of [[started.stdout!, 'info'], [started.stderr!, 'warn']] as const) createInterface(stream).on('line', (line) => { log(level, 'engine.output', { line }) })
+    started.on('message', (report: Report) => {
+      if (report.type === 'ready') become({ status: 'ready', pid: started.pid! })
+      else if (report.type === 'failed') failure = report.reason
+      else log('error', 'engine.defect', { message: report.message })
+    })
+    started.on('error', (error) => { failure = error.message })
+    started.once('exit', (code, signal) => { if (child === started) ended(code, signal) })
+    started.send(assignment, () => { /* a child that died at once says so by its exit */ })
+  }
+
+  function ended (code: number | null, signal: NodeJS.Signals | null): void {
+    child = undefined
+    if (state.status === 'closed') return
+    const now = Date.now()
+    crashes = [...crashes.filter((at) => now - at < CRASH_WINDOW_MS), now]
+    const often = crashes.length >= CRASHES
+    if (failure !== undefined || often) {
+      become({ status: 'failed', reason: failure ?? `The embedded engine crashed ${crashes.length} times within a minute, last with ${signal ?? `code ${code}`}.` })
+      again(FAILED_RETRY_MS)
+    } else {
+      become({ status: 'restarting', reason: `The embedded engine ended with ${signal ?? `code ${code}`} and is started again.` }, state.restarts + 1)
+      again(BACKOFF_MS[Math.min(crashes.length - 1, BACKOFF_MS.length - 1)]!)
+    }
+  }
+
+  function again (ms: number): void {
+    timer = setTimeout(spawn, ms)
+    timer.unref()
+  }
+
+  function onState (listener: (state: EngineState) => void): () => void {
+    listeners.add(listener)
+    return () => { listeners.delete(listener) }
+  }
+
+  spawn()
+  return {
+    socketPath,
+    state: () => state,
+    onState,
+    ready: () => new Promise((resolve, reject) => {
+      const stop = onState(settle)
+      settle(state)
+      function settle ({ status, reason }: EngineState): void {
+        if (status === 'ready') resolve()
+        else if (status === 'failed' || status === 'closed') reject(new Error(reason ?? `The engine is ${status}.`))
+        else return
+        stop()
+      }
+    }),
+    async close () {
+      clearTimeout(timer)
+      const last = child
+      become({ status: 'closed' })
+      if (last?.exitCode === null && last.signalCode === null) {
+        const gone = new Promise((resolve) => { last.once('exit', resolve) })
+        const impatient = setTimeout(() => { last.kill('SIGKILL') }, CLOSE_MS)
+        if (last.connected) last.disconnect()
+        await gone
+        clearTimeout(impatient)
+      }
+      rmSync(directory ?? socketPath, { recursive: true, force: true })
+    },
+  }
+}
