@@ -1,9 +1,9 @@
 /** The engine's process: loads the model and its adapters, proves that they do not leak into each other, and serves them. Ends when its parent does. */
-import { createHash } from 'node:crypto'
-import { createReadStream, existsSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { getLlama, LlamaLogLevel, readGgufFileInfo, type LlamaModel } from 'node-llama-cpp'
 import { Contexts } from './contexts.ts'
+import { checkHeader, sha256 } from './files.ts'
 import { generate } from './generate.ts'
 import { IDENTITY_QUESTION, proveIdentity } from './identity.ts'
 import { promptOf } from './prompt.ts'
@@ -37,17 +37,12 @@ process.once('message', (assignment: Assignment) => {
   })
 })
 
-async function sha256 (path: string): Promise<string> {
-  const digest = createHash('sha256')
-  for await (const part of createReadStream(path)) digest.update(part as Buffer)
-  return digest.digest('hex')
-}
-
 /** Throws, for people, where an adapter's file is not the declared one or was made for another base. */
 async function checkAdapter ({ id, path, sha256: declared }: Assignment['adapters'][number], model: LlamaModel): Promise<void> {
   if (!existsSync(path)) throw new Error(`The adapter of "${id}" is missing: ${basename(path)} is not beside its declaration.`)
   const found = await sha256(path)
   if (found !== declared) throw new Error(`The adapter of "${id}" is not the declared one: its SHA-256 is ${found}, declared is ${declared}.`)
+  await checkHeader(path, `The adapter of "${id}",`)
   const { metadata, fullTensorInfo } = await readGgufFileInfo(path, { logWarnings: false })
   const architecture: string = metadata.general.architecture
   if (architecture !== model.architecture) throw new Error(`The adapter of "${id}" was made for the architecture "${architecture}", the model is "${model.architecture}".`)
@@ -64,7 +59,7 @@ async function checkAdapter ({ id, path, sha256: declared }: Assignment['adapter
 async function start (assignment: Assignment): Promise<void> {
   const started = performance.now()
   const { modelPath, adapters, contextSize, sequences, threads, queueLimit } = assignment
-  if (!existsSync(modelPath)) throw new Error(`The model file ${modelPath} does not exist.`)
+  await checkHeader(modelPath, 'The model file')
   const llama = await getLlama({ gpu: false, build: 'never', maxThreads: threads, logLevel: LlamaLogLevel.error, progressLogs: false })
   const model = await llama.loadModel({ modelPath, gpuLayers: 0 }).catch((error: unknown) => { throw new Error(`The model file ${basename(modelPath)} cannot be loaded: ${(error as Error).message}`) })
   for (const adapter of adapters) await checkAdapter(adapter, model)

@@ -53,6 +53,8 @@ const CRASHES = 5
 const CRASH_WINDOW_MS = 60_000
 const FAILED_RETRY_MS = 30_000
 const CLOSE_MS = 2000
+/** Loading a large model from a slow disk takes minutes; more than this is a hang. */
+const START_MS = 300_000
 
 const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url))
 
@@ -90,15 +92,24 @@ export function startEngine (options: EngineOptions): Engine {
     failure = undefined
     const started = fork(CHILD, [], { execArgv: ['--disable-warning=ExperimentalWarning'], stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced' })
     child = started
+    const patience = setTimeout(() => {
+      failure = `The embedded engine did not start within ${START_MS / 1000} s.`
+      started.kill('SIGKILL')
+    }, START_MS)
+    patience.unref()
     // llama.cpp's own lines: they hold no prompt
     for (const [stream, level] of [[started.stdout!, 'info'], [started.stderr!, 'warn']] as const) createInterface(stream).on('line', (line) => { log(level, 'engine.output', { line }) })
     started.on('message', (report: Report) => {
+      clearTimeout(patience)
       if (report.type === 'ready') become({ status: 'ready', pid: started.pid! })
       else if (report.type === 'failed') failure = report.reason
       else log('error', 'engine.defect', { message: report.message })
     })
     started.on('error', (error) => { failure = error.message })
-    started.once('exit', (code, signal) => { if (child === started) ended(code, signal) })
+    started.once('exit', (code, signal) => {
+      clearTimeout(patience)
+      if (child === started) ended(code, signal)
+    })
     started.send(assignment, () => { /* a child that died at once says so by its exit */ })
   }
 
