@@ -118,7 +118,8 @@ export class CommitQueue {
     // the writer answers one thing at a time
     if (this.#busy) return this.#probeLater()
     this.#busy = true
-    const reason = await this.#writer.probe().catch((error: unknown) => (error as Error).message)
+    const { reason, size } = await this.#writer.probe().catch((error: unknown) => ({ reason: (error as Error).message, size: this.size }))
+    this.size = size
     this.#busy = false
     for (const resolve of this.#idle.splice(0)) resolve()
     this.#down = reason

@@ -27,6 +27,8 @@ export class Reader {
   readonly #db: DatabaseSync
   constructor (db: DatabaseSync) { this.#db = db }
 
+  close (): void { this.#db.close() }
+
   page (query: RecordQuery, size: number): StoredRecord[] {
     const conditions = ['leaf.idx > ?', 'leaf.idx < ?']
     const values: SQLInputValue[] = [query.afterIndex ?? -1, Math.min(query.asOf ?? size, size)]

@@ -31,15 +31,18 @@ export async function openSqliteLog ({ directory, limits, direct, maxPages }: Sq
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const unlock = lockDirectory(directory)
   let queue: CommitQueue | undefined
+  let reader: Reader | undefined
   try {
     const writer = direct ? directWriter(directory, direct) : await threadWriter(directory, maxPages)
     queue = new CommitQueue(writer, { ...LIMITS, ...limits })
     const db = openForReading(directory)
+    reader = new Reader(db)
     const ends = missingEnds(db, readJournal(directory))
     for (let at = 0; at < ends.length; at += RECOVERY_GROUP) await queue.append(ends.slice(at, at + RECOVERY_GROUP))
     await queue.append([own('log.start', { recovered: ends.length })])
-    return new SqliteLog(queue, new Reader(db), new Journal(directory), () => { db.close(); unlock() })
+    return new SqliteLog(queue, reader, new Journal(directory), unlock)
   } catch (error) {
+    reader?.close()
     await queue?.close().catch(() => {})
     unlock()
     throw error
@@ -99,6 +102,8 @@ class SqliteLog implements AuditLog {
     // a log that cannot commit closes all the same; the next start finds what was left open
     await Promise.allSettled([...this.#open].map((exchange) => exchange.end({ status: 'interrupted', fields })))
     await this.#queue.append([own('log.stop', {})]).catch(() => {})
+    // the writer is the last to close the database: then SQLite folds its WAL into the file, and a backup of the file is whole
+    this.#reader.close()
     await this.#queue.close()
     this.#journal.close()
     this.#release()

@@ -10,38 +10,71 @@ export interface Written { readonly outcomes: Outcome[], readonly size: number, 
 /** One group at a time: the next is handed over when the one before was answered. */
 export interface Writer {
   write (entries: readonly Entry[]): Promise<Written>
-  probe (): Promise<string | null>
+  /** Can it commit now? Says also how many leaves the store really holds. */
+  probe (): Promise<{ readonly reason: string | null, readonly size: number }>
   close (): Promise<void>
 }
 
-/** Resolves when the database is open; rejects with why it cannot be. */
+/** Resolves when the database is open; rejects with why it cannot be. A thread that died is replaced by the next probe. */
 export async function threadWriter (directory: string, maxPages?: number): Promise<Writer & { readonly size: number }> {
-  const worker = new Worker(new URL('./sqlite-writer.ts', import.meta.url), { workerData: { directory, maxPages }, execArgv: [] })
-  let pending: { resolve: (message: FromWriter) => void, reject: (error: Error) => void } | undefined
-  let dead: Error | undefined
-  worker.on('message', (message: FromWriter) => { const waiting = pending; pending = undefined; waiting?.resolve(message) })
-  const died = (error: Error): void => { dead = error; const waiting = pending; pending = undefined; waiting?.reject(error) }
-  worker.on('error', died)
-  worker.on('exit', (code) => { died(new Error(`The audit log's writer ended with code ${code}.`)) })
-  const next = (message?: ToWriter, transfer: ArrayBuffer[] = []): Promise<FromWriter> => new Promise((resolve, reject) => {
-    if (dead) { reject(dead); return }
-    pending = { resolve, reject }
-    if (message !== undefined) worker.postMessage(message, transfer)
-  })
-  const { size } = await next()
+  let thread = new Thread(directory, maxPages)
+  const { size } = await thread.next()
   return {
     size,
     async write (entries) {
       const packed = packEntries(entries)
-      const { outcomes, ...rest } = await next(packed, [packed.buffer as ArrayBuffer])
+      const { outcomes, ...rest } = await thread.next(packed, [packed.buffer as ArrayBuffer])
       return { ...rest, outcomes: unpackOutcomes(outcomes!) }
     },
-    async probe () { return (await next('probe')).reason },
-    close: () => new Promise((resolve) => {
-      if (dead) { resolve(); return }
-      worker.once('exit', () => { resolve() })
-      worker.postMessage('close' satisfies ToWriter)
-    }),
+    async probe () {
+      if (thread.dead) {
+        thread = new Thread(directory, maxPages)
+        await thread.next()
+      }
+      return thread.next('probe')
+    },
+    close: () => thread.close(),
+  }
+}
+
+/** The thread, asked one thing at a time. */
+class Thread {
+  readonly #worker: Worker
+  #pending: { resolve: (message: FromWriter) => void, reject: (error: Error) => void } | undefined
+  dead: Error | undefined
+
+  constructor (directory: string, maxPages: number | undefined) {
+    this.#worker = new Worker(new URL('./sqlite-writer.ts', import.meta.url), { workerData: { directory, maxPages }, execArgv: [] })
+    this.#worker.on('message', (message: FromWriter) => { this.#taken()?.resolve(message) })
+    const died = (error: Error): void => {
+      this.dead ??= error
+      this.#taken()?.reject(error)
+    }
+    this.#worker.on('error', died)
+    this.#worker.on('exit', (code) => { died(new Error(`The audit log's writer ended with code ${code}.`)) })
+  }
+
+  /** Its next message; with nothing said, the one by which it tells that it is ready. */
+  next (message?: ToWriter, transfer: ArrayBuffer[] = []): Promise<FromWriter> {
+    return new Promise((resolve, reject) => {
+      if (this.dead) { reject(this.dead); return }
+      this.#pending = { resolve, reject }
+      if (message !== undefined) this.#worker.postMessage(message, transfer)
+    })
+  }
+
+  close (): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.dead) { resolve(); return }
+      this.#worker.once('exit', () => { resolve() })
+      this.#worker.postMessage('close' satisfies ToWriter)
+    })
+  }
+
+  #taken () {
+    const pending = this.#pending
+    this.#pending = undefined
+    return pending
   }
 }
 
@@ -56,7 +89,7 @@ export function directWriter (directory: string, options: SequencerOptions): Wri
       const group = sequencer.place(entries)
       return { ...group, size: sequencer.size, milliseconds: performance.now() - started }
     },
-    probe: async () => sequencer.probe(),
+    probe: async () => ({ reason: sequencer.probe(), size: sequencer.size }),
     close: async () => { db.close() },
   }
 }

@@ -1,0 +1,216 @@
+import { fork } from 'node:child_process'
+import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { fileURLToPath } from 'node:url'
+import fc from 'fast-check'
+import canonicalize from 'canonicalize'
+import t from 'tap'
+import { canonical } from '../../src/audit/record.ts'
+import { openForWriting } from '../../src/audit/database.ts'
+import { openSqliteLog } from '../../src/audit/sqlite.ts'
+import { auditLogContract, begin, note, soundness } from '../contracts/audit-log.ts'
+import { temporary, until } from '../helper.ts'
+
+t.test('SQLite keeps the audit log\'s contract', async (t) => {
+  auditLogContract(t, (t) => {
+    const directory = temporary(t)
+    return { open: () => openSqliteLog({ directory }) }
+  })
+})
+
+t.test('our canonical JSON is RFC 8785\'s, for every JSON value', async (t) => {
+  fc.assert(fc.property(fc.jsonValue(), (value) => canonical(value as never) === canonicalize(value)), { numRuns: 500 })
+  t.pass()
+})
+
+t.test('every commit is fsynced: synchronous is FULL and the journal is a WAL', async (t) => {
+  const directory = temporary(t)
+  const db = openForWriting(directory)
+  t.equal((db.prepare('PRAGMA synchronous').get() as any).synchronous, 2)
+  t.equal((db.prepare('PRAGMA journal_mode').get() as any).journal_mode, 'wal')
+  db.close()
+})
+
+t.test('nobody else can read the files', async (t) => {
+  const directory = join(temporary(t), 'data')
+  const log = await openSqliteLog({ directory })
+  const exchange = log.open(begin())
+  await exchange.begun()
+  exchange.chunk(Buffer.from('x'))
+  const files = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && !entry.name.startsWith('audit.lock')).map((entry) => join(entry.parentPath, entry.name))
+  t.ok(files.some((file) => file.endsWith('audit.db-wal')) && files.some((file) => file.endsWith('.journal')), files.join(' '))
+  for (const file of files) t.equal(statSync(file).mode & 0o077, 0, file)
+  await log.close()
+})
+
+t.test('failed and not kept: the caller is refused, and the log goes on without a gap', async (t) => {
+  const faults: { beforeCommit?: () => void } = {}
+  const log = await openSqliteLog({ directory: temporary(t), direct: { faults }, limits: { probeMs: 20 } })
+  await log.append([note()])
+  faults.beforeCommit = () => { throw new Error('no space left on device') }
+  await t.rejects(log.append([note(), note('k_2')]), { code: 'audit_unavailable', statusCode: 503 })
+  t.match(log.health(), { ok: false, reason: /no space left/ })
+  await t.rejects(log.append([note()]), { code: 'audit_unavailable' }, 'nothing is taken meanwhile')
+  await t.rejects(log.open(begin()).begun(), { code: 'audit_unavailable' })
+  delete faults.beforeCommit
+  await until(() => log.health().ok)
+  const [receipt] = await log.append([note()])
+  t.match(receipt, { index: 2, key_seq: 2 })
+  await soundness(t, log)
+  await log.close()
+})
+
+t.test('failed but kept: the caller is refused, what was kept is counted, and nothing collides with it', async (t) => {
+  const faults: { afterCommit?: () => void } = {}
+  const log = await openSqliteLog({ directory: temporary(t), direct: { faults }, limits: { probeMs: 20 } })
+  await log.append([note()])
+  faults.afterCommit = () => { throw new Error('the answer got lost') }
+  await t.rejects(log.append([note(), note('k_2')]), { code: 'audit_unavailable' })
+  delete faults.afterCommit
+  await until(() => log.health().ok)
+  const [receipt] = await log.append([note()])
+  t.match(receipt, { index: 4, key_seq: 3 })
+  await soundness(t, log)
+  await log.close()
+})
+
+t.test('a full disk refuses, harms nothing, and is recovered from without a restart', async (t) => {
+  const directory = temporary(t)
+  const log = await openSqliteLog({ directory, maxPages: 60, limits: { probeMs: 20 } })
+  const kept: string[] = []
+  let refused: any
+  for (let at = 0; at < 200 && !refused; at++) {
+    await log.append([note('k_1', { payload: Buffer.alloc(5000, at) })]).then(([receipt]) => kept.push(receipt!.leaf_hash), (error: unknown) => { refused = error })
+  }
+  t.match(refused, { code: 'audit_unavailable', message: /full/ })
+  t.ok(kept.length > 5)
+  const all = await soundness(t, log)
+  for (const hash of kept) t.ok(all.some((one) => one.leaf_hash === hash))
+  // a probe is small enough to fit: small leaves go on
+  await until(() => log.health().ok)
+  await log.close()
+})
+
+t.test('more than may wait is refused at once, and what waits is still written', async (t) => {
+  const log = await openSqliteLog({ directory: temporary(t), limits: { entries: 10, bytes: 1_000_000 } })
+  const calls = await Promise.allSettled(Array.from({ length: 30 }, () => log.append([note()])))
+  t.equal(calls.filter((one) => one.status === 'fulfilled').length, 10)
+  t.ok(log.health().ok, 'which is no failure of the store')
+  await log.append([note()])
+  await t.rejects(log.append([note('k_1', { payload: Buffer.alloc(2_000_000) })]), { code: 'audit_unavailable' })
+  await soundness(t, log)
+  await log.close()
+})
+
+t.test('a clock that steps back is on record once, and the log\'s time stands still meanwhile', async (t) => {
+  let now = 1_000_000
+  const log = await openSqliteLog({ directory: temporary(t), direct: { clock: () => now } })
+  await log.append([note()])
+  now -= 60_000
+  await log.append([note()])
+  await log.append([note()])
+  now += 120_000
+  await log.append([note()])
+  const leaves = (await soundness(t, log)).map((one) => JSON.parse(one.leaf))
+  t.same(leaves.map((leaf) => leaf.type), ['log.start', 'audit.read', 'clock.anomaly', 'audit.read', 'audit.read', 'audit.read'])
+  t.equal(leaves[2].behind_ms, 60_000)
+  t.same(leaves.map((leaf) => leaf.t), [1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_060_000])
+  await log.close()
+})
+
+t.test('a damaged database is refused with a reason, and left as it is', async (t) => {
+  const directory = temporary(t)
+  const log = await openSqliteLog({ directory })
+  for (let at = 0; at < 50; at++) await log.append([note('k_1', { payload: Buffer.alloc(3000, at) })])
+  await log.close()
+  const file = join(directory, 'audit.db')
+  const whole = readFileSync(file)
+  writeFileSync(file, Buffer.concat([whole.subarray(0, 4096), Buffer.alloc(8192, 0xff), whole.subarray(4096 + 8192)]))
+  const damaged = readFileSync(file)
+  await t.rejects(openSqliteLog({ directory }), { message: /audit\.db cannot be opened: .*It was left as it is/s })
+  t.ok(readFileSync(file).equals(damaged))
+  writeFileSync(file, whole)
+  const again = await openSqliteLog({ directory })
+  await soundness(t, again)
+  await again.close()
+})
+
+t.test('a newer schema than this program\'s is refused', async (t) => {
+  const directory = temporary(t)
+  await (await openSqliteLog({ directory })).close()
+  const db = new DatabaseSync(join(directory, 'audit.db'))
+  db.exec('PRAGMA user_version = 999')
+  db.close()
+  await t.rejects(openSqliteLog({ directory }), { message: /schema version 999/ })
+})
+
+const CHILD = fileURLToPath(new URL('../fixtures/audit-writer.ts', import.meta.url))
+
+interface Told { readonly receipts: { record: string, leaf_hash: string, index: number }[], readonly sent: Map<string, string>, readonly pid: number }
+
+/** Runs the writer until it has told enough, kills it, and gives back what it had been promised by then. */
+async function killedWriter (directory: string, enough: number): Promise<Told> {
+  const child = fork(CHILD, [directory], { execArgv: [], stdio: 'ignore' })
+  const receipts: Told['receipts'] = []
+  const sent = new Map<string, string>()
+  await new Promise<void>((resolve, reject) => {
+    child.once('exit', (code) => { reject(new Error(`the writer ended with ${code}`)) })
+    child.on('message', (message: any) => {
+      if (message.receipt) receipts.push(message.receipt)
+      if (message.sent) sent.set(message.sent, (sent.get(message.sent) ?? '') + message.text)
+      if (receipts.length >= enough) resolve()
+    })
+  })
+  child.removeAllListeners('exit')
+  const gone = new Promise((resolve) => { child.once('exit', resolve) })
+  child.kill('SIGKILL')
+  await gone
+  return { receipts, sent, pid: child.pid! }
+}
+
+t.test('kill -9 under load, three times over: every receipt holds, every byte that was shown is on record, nothing stays open', async (t) => {
+  const directory = temporary(t)
+  for (let round = 0; round < 3; round++) {
+    const { receipts, sent } = await killedWriter(directory, 200)
+    const log = await openSqliteLog({ directory })
+    const all = await soundness(t, log)
+    const byIndex = new Map(all.map((one) => [one.index, one]))
+    const lost = receipts.filter((one) => byIndex.get(one.index)?.leaf_hash !== one.leaf_hash || byIndex.get(one.index)?.id !== one.record)
+    t.same(lost, [], `${receipts.length} receipts`)
+    for (const [record, text] of sent) {
+      const [end] = await log.endsOf(record)
+      const answer = end?.payload.state === 'present' ? Buffer.from(end.payload.bytes).toString() : ''
+      if (!answer.startsWith(text)) t.fail(`${record}: "${text}" was shown, "${answer}" is on record`)
+    }
+    t.ok(sent.size > 0 && all.some((one) => JSON.parse(one.leaf).status === 'interrupted'), 'some were cut off in the middle')
+    await log.close()
+    t.notOk(readdirSync(join(directory, 'journal')).length > 1, 'the journal was cleared')
+  }
+})
+
+t.test('a torn end of the journal loses the torn frame only', async (t) => {
+  const directory = temporary(t)
+  const { sent } = await killedWriter(directory, 20)
+  const [name] = readdirSync(join(directory, 'journal'))
+  const file = join(directory, 'journal', name!)
+  t.ok(existsSync(file))
+  appendFileSync(file, Buffer.from('PLXJ and then nothing'))
+  truncateSync(file, statSync(file).size - 3)
+  const log = await openSqliteLog({ directory })
+  await soundness(t, log)
+  t.ok(sent.size > 0)
+  await log.close()
+})
+
+t.test('a second process is refused by name while the first lives, and let in after it died', async (t) => {
+  const directory = temporary(t)
+  const log = await openSqliteLog({ directory })
+  await t.rejects(openSqliteLog({ directory }), { message: new RegExp(`in use by process ${process.pid}.*DATA_DIR`, 's') })
+  await t.rejects(killedWriter(directory, 1), /ended with 7/)
+  await log.close()
+  await killedWriter(directory, 1)
+  const again = await openSqliteLog({ directory })
+  await again.append([note()])
+  await again.close()
+})
