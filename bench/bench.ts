@@ -11,7 +11,7 @@ export interface Stage {
   readonly mock: System
   /** Null, with the reason, while there is no gateway to start. */
   readonly gateway: Gateway | null
-  /** Other gateways, where they were asked for. */
+  /** Other gateways (and Parallax of another checkout), where they were asked for. */
   readonly rivals: readonly System[]
   readonly plan: Plan
   /** Starts a server of ours on the system's cores; stopped at the end of the bench that asked for it. */

@@ -13,6 +13,8 @@ export interface Gateway extends System {
 export interface GatewayStart {
   readonly name?: string
   readonly cores: readonly number[]
+  /** The checkout whose gateway it is; absent: this one's. */
+  readonly root?: string
   /** Where every perspective is answered from; absent: the embedded engine. */
   readonly upstream?: string
   /** For --cpu-prof and the like. */
@@ -25,7 +27,7 @@ export interface GatewayStart {
 const START_MS = 120_000
 const PERSPECTIVES = ['progressive', 'conservative', 'baseline']
 
-export async function startGateway ({ name = 'Parallax', cores, upstream, nodeArgs = [], env = {}, dataParent }: GatewayStart): Promise<Gateway> {
+export async function startGateway ({ name = 'Parallax', cores, root = '..', upstream, nodeArgs = [], env = {}, dataParent }: GatewayStart): Promise<Gateway> {
   const dataDir = await mkdtemp(join(dataParent, 'parallax-bench-'))
   const configuration = join(dataDir, 'bench.json')
   const expert = { wire: 'openai', baseUrl: upstream, model: 'mock' }
@@ -35,7 +37,7 @@ export async function startGateway ({ name = 'Parallax', cores, upstream, nodeAr
   const { PATH, HOME, XDG_CACHE_HOME, PARALLAX_MODEL, PARALLAX_PERSPECTIVES } = process.env
   const { child, said, stop } = startNode({
     cores,
-    file: '../src/server.ts',
+    file: join(root, 'src/server.ts'),
     nodeArgs,
     env: {
       PATH,

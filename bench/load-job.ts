@@ -11,6 +11,8 @@ export interface LoadJob {
   readonly rate: number | null
   /** Load before and after the window that is measured. */
   readonly rampMs: number
+  /** The ramp ends before its time when so many were answered. */
+  readonly rampAnswers?: number
   readonly measureMs: number
   /** Processes whose CPU time is read at both ends of the window, by name. */
   readonly watch: Readonly<Record<string, number>>

@@ -76,7 +76,7 @@ async function carryOut (job: LoadJob): Promise<LoadResult> {
   }
   const read = () => ({ at: performance.now(), cpu: Object.entries(job.watch).map(([name, pid]) => [name, cpuSeconds(pid)] as const), cores: coresBusy(), own: process.cpuUsage() })
 
-  await sleep(job.rampMs)
+  for (const enough = job.rampAnswers ?? Infinity; performance.now() - start < job.rampMs && answersInAll < enough;) await sleep(Math.min(50, job.rampMs))
   const before = read()
   measuring = true
   await sleep(job.measureMs)

@@ -37,7 +37,8 @@ export interface Measured {
 export interface Plan {
   readonly rounds: number
   readonly measureMs: number
-  /** Once a system, so that its code is compiled. */
+  /** Once a system, so that its code is compiled: so many answers, or so long. A gateway goes on getting faster for ten thousands of requests. */
+  readonly warmUpAnswers: number
   readonly warmUpMs: number
   /** Load before each window: until as many requests are under way as will be. */
   readonly rampMs: number
@@ -48,7 +49,7 @@ export async function compare (loader: Loader, placement: Placement, mock: Syste
   const before = contestants.map(() => ({ answers: 0, failures: 0, firstFailure: null as string | null }))
   const watch = ({ system }: Contestant) => ({ system: system.pid, ...(system.pid !== mock.pid && { mock: mock.pid }) })
   for (const [at, one] of contestants.entries()) {
-    const { answersInAll, failures, firstFailure } = await loader.run({ ...one.job, port: one.system.port, rampMs: plan.warmUpMs, measureMs: 100, watch: {} })
+    const { answersInAll, failures, firstFailure } = await loader.run({ ...one.job, port: one.system.port, rampMs: plan.warmUpMs, rampAnswers: plan.warmUpAnswers, measureMs: 100, watch: {} })
     before[at] = { answers: answersInAll, failures, firstFailure }
   }
   for (let round = 0; round < plan.rounds; round++) {

@@ -1,6 +1,6 @@
-/** `npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--json file]`: runs the benches on one stage and prints their tables. */
+/** `npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--against checkout] [--json file]`: runs the benches on one stage and prints their tables. */
 import { mkdir, writeFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Bench, Outcome, Stage } from './bench.ts'
 import { hit } from './cache-hit.ts'
@@ -17,17 +17,19 @@ import { delay, json } from './throughput.ts'
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    seconds: { type: 'string', default: '2' },
+    seconds: { type: 'string', default: '1.5' },
     rounds: { type: 'string', default: '5' },
     cores: { type: 'string', default: '1' },
     portkey: { type: 'boolean', default: false },
+    against: { type: 'string', multiple: true, default: [] },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 })
 const figures: Record<string, number> = {}
-const BENCHES: readonly Bench[] = [json, delay, hit, relay, firstChunk(() => figures['relay.streamsPerSecond'])]
-const WARM_UP_MS = 1_500
+const BENCHES: readonly Bench[] = [json, delay, hit, relay, firstChunk]
+const WARM_UP_ANSWERS = 20_000
+const WARM_UP_MS = 7_000
 const RAMP_MS = 250
 
 function positive (name: 'seconds' | 'rounds' | 'cores'): number {
@@ -45,9 +47,9 @@ function chosen (): readonly Bench[] {
 async function main (): Promise<void> {
   const benches = chosen()
   const placement = place(Math.round(positive('cores')))
-  const plan = { rounds: Math.round(positive('rounds')), measureMs: positive('seconds') * 1000, warmUpMs: WARM_UP_MS, rampMs: RAMP_MS }
+  const plan = { rounds: Math.round(positive('rounds')), measureMs: positive('seconds') * 1000, warmUpAnswers: WARM_UP_ANSWERS, warmUpMs: WARM_UP_MS, rampMs: RAMP_MS }
   const where = machine()
-  const dataParent = fileURLToPath(new URL('../.cache/bench/', import.meta.url))
+  const dataParent = join(import.meta.dirname, '../.cache/bench')
   await mkdir(dataParent, { recursive: true })
   console.log(`${machineLine(where)}\n${placement.words}; ${plan.rounds} rounds of ${values.seconds} s a system, in turn; medians, ratios round by round (lowest–highest).`)
   if (!cpuTimeKnown()) console.log('CPU times cannot be read on this system.')
@@ -66,6 +68,7 @@ async function main (): Promise<void> {
       process.exitCode = 1
     }
     if (values.portkey) rivals.push(await startPortkey(placement.system, `http://127.0.0.1:${mock.port}/v1`, dataParent))
+    for (const root of values.against) rivals.push(await startGateway({ name: `Parallax of ${basename(root)}`, root: resolve(root), cores: placement.system, upstream: `http://127.0.0.1:${mock.port}/v1`, dataParent }))
     for (const bench of benches) {
       const started: System[] = []
       const start: Stage['start'] = async (name, file, ...args) => {
@@ -89,7 +92,7 @@ async function main (): Promise<void> {
   if (values.json) await writeFile(values.json, `${JSON.stringify({ machine: where, placement: placement.words, plan, figures, outcomes }, null, 1)}\n`)
 }
 
-if (values.help) console.log(`npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--json file]\n\n${BENCHES.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`)
+if (values.help) console.log(`npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--against checkout] [--json file]\n\n${BENCHES.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`)
 else {
   await main().catch((error: unknown) => {
     console.error((error as Error).message)
