@@ -14,6 +14,8 @@ export interface Stage {
   /** Other gateways (and Parallax of another checkout), where they were asked for. */
   readonly rivals: readonly System[]
   readonly plan: Plan
+  /** Where data directories are made; on a disk. */
+  readonly dataParent: string
   /** Starts a server of ours on the system's cores; stopped at the end of the bench that asked for it. */
   readonly start: (name: string, file: string, ...args: string[]) => Promise<System>
 }

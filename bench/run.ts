@@ -5,8 +5,10 @@ import { parseArgs } from 'node:util'
 import type { Bench, Outcome, Stage } from './bench.ts'
 import { hit } from './cache-hit.ts'
 import { cpuTimeKnown } from './cpu-time.ts'
+import { engine } from './engine.ts'
 import { startGateway, type Gateway } from './gateway.ts'
 import { startLoader } from './loader.ts'
+import { logLoss, type LogLoss } from './log-loss.ts'
 import { machine, machineLine } from './machine.ts'
 import { place } from './placement.ts'
 import { startPortkey } from './portkey.ts'
@@ -27,7 +29,7 @@ const { values, positionals } = parseArgs({
   },
 })
 const figures: Record<string, number> = {}
-const BENCHES: readonly Bench[] = [json, delay, hit, relay, firstChunk]
+const BENCHES: readonly Bench[] = [json, delay, hit, relay, firstChunk, engine]
 const WARM_UP_ANSWERS = 20_000
 const WARM_UP_MS = 7_000
 const RAMP_MS = 250
@@ -58,6 +60,7 @@ async function main (): Promise<void> {
   const mock = await startServer({ name: 'mock upstream', cores: placement.others, file: './mock-upstream.ts' })
   let gateway: Gateway | null = null
   const rivals: System[] = []
+  let loss: LogLoss | null = null
   const outcomes: (Outcome & { name: string })[] = []
   try {
     try {
@@ -77,11 +80,16 @@ async function main (): Promise<void> {
         return system
       }
       try {
-        const outcome = await bench.run({ placement, loader, mock, gateway, rivals, plan, start })
+        const outcome = await bench.run({ placement, loader, mock, gateway, rivals, plan, dataParent, start })
         Object.assign(figures, outcome.figures)
         outcomes.push({ name: bench.name, ...outcome })
         console.log(`\n### ${outcome.title}\n\n${outcome.report}`)
       } finally { await Promise.all(started.map((system) => system.stop())) }
+    }
+    if (gateway) {
+      loss = logLoss(gateway, loader.answersFrom(gateway.port))
+      console.log(`\nLog: ${loss.answers} answers received under load, ${loss.records} end records, ${loss.lost} lost.`)
+      if (loss.lost > 0) process.exitCode = 1
     }
   } finally {
     await Promise.all(rivals.map((system) => system.stop()))
@@ -89,7 +97,7 @@ async function main (): Promise<void> {
     await mock.stop()
     await loader.stop()
   }
-  if (values.json) await writeFile(values.json, `${JSON.stringify({ machine: where, placement: placement.words, plan, figures, outcomes }, null, 1)}\n`)
+  if (values.json) await writeFile(values.json, `${JSON.stringify({ machine: where, placement: placement.words, plan, figures, loss, outcomes }, null, 1)}\n`)
 }
 
 if (values.help) console.log(`npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--against checkout] [--json file]\n\n${BENCHES.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`)
