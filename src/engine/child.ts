@@ -1,13 +1,14 @@
 /** The engine's process: loads the model and its adapters, proves that they do not leak into each other, and serves them. Ends when its parent does. */
-import { existsSync } from 'node:fs'
+import { chmodSync, existsSync, rmSync } from 'node:fs'
 import { basename } from 'node:path'
+import { once } from 'node:events'
 import { getLlama, LlamaLogLevel, readGgufFileInfo, type LlamaModel } from 'node-llama-cpp'
 import { Contexts } from './contexts.ts'
 import { checkHeader, sha256 } from './files.ts'
 import { generate } from './generate.ts'
-import { IDENTITY_QUESTION, proveIdentity } from './identity.ts'
+import { proveIdentity } from './identity.ts'
 import { promptOf } from './prompt.ts'
-import { serve } from './server.ts'
+import { serve, type Model } from './server.ts'
 import type { Job } from './wire.ts'
 
 /** By IPC, once. */
@@ -16,6 +17,8 @@ export interface Assignment {
   readonly modelName: string
   readonly adapters: readonly { readonly id: string, readonly path: string, readonly sha256: string }[]
   readonly socketPath: string
+  /** Made for the socket alone, and removed with it; null where the socket was given a place. */
+  readonly directory: string | null
   readonly threads: number
   readonly contextSize: number
   readonly sequences: number
@@ -27,9 +30,16 @@ export type Report = { readonly type: 'ready', readonly milliseconds: number } |
 
 const tell = (report: Report): void => { process.send?.(report) }
 
-// a parent that died cannot ask for anything any more
-process.on('disconnect', () => { process.exit(0) })
+// Ctrl-C and a service manager's stop reach the whole group: the gateway first lets its streams finish, and ends this process by hanging up
+process.on('SIGINT', () => {}).on('SIGTERM', () => {})
+
 process.once('message', (assignment: Assignment) => {
+  // a parent that died cannot ask for anything any more, nor clean up
+  process.on('disconnect', () => {
+    try { rmSync(assignment.directory ?? assignment.socketPath, { recursive: true, force: true }) } catch { /* nobody is left to tell */ }
+    // not exit(): that waits for llama.cpp's threads, which may be in the middle of a long prompt
+    process.kill(process.pid, 'SIGKILL')
+  })
   start(assignment).catch((error: unknown) => {
     tell({ type: 'failed', reason: (error as Error).message })
     // told before the process ends
@@ -58,28 +68,35 @@ async function checkAdapter ({ id, path, sha256: declared }: Assignment['adapter
 
 async function start (assignment: Assignment): Promise<void> {
   const started = performance.now()
-  const { modelPath, adapters, contextSize, sequences, threads, queueLimit } = assignment
+  const { modelPath, socketPath, adapters, contextSize, sequences, threads, queueLimit } = assignment
+  let model: Model | null = null
+  const server = serve(() => model, (error) => { tell({ type: 'defect', message: (error as Error).message }) })
+  server.listen(socketPath)
+  await once(server, 'listening').catch((error: NodeJS.ErrnoException) => { throw new Error(`The engine cannot listen on its socket (${error.code}).`, { cause: error }) })
+  chmodSync(socketPath, 0o600)
+
   await checkHeader(modelPath, 'The model file')
   const llama = await getLlama({ gpu: false, build: 'never', maxThreads: threads, logLevel: LlamaLogLevel.error, progressLogs: false })
-  const model = await llama.loadModel({ modelPath, gpuLayers: 0 }).catch((error: unknown) => { throw new Error(`The model file ${basename(modelPath)} cannot be loaded: ${(error as Error).message}`) })
-  for (const adapter of adapters) await checkAdapter(adapter, model)
-  const contexts = new Contexts(model, { adapters: adapters.map(({ path }) => path), contextSize, sequences, threads, queueLimit })
-  const toPrompt = promptOf(model)
-  await proveIdentity(model, contexts, toPrompt([{ role: 'user', content: IDENTITY_QUESTION }]), contextSize, adapters)
+  const loaded = await llama.loadModel({ modelPath, gpuLayers: 0 }).catch((error: unknown) => { throw new Error(`The model file ${basename(modelPath)} cannot be loaded: ${(error as Error).message}`) })
+  const toPrompt = promptOf(loaded, contextSize)
+  for (const adapter of adapters) await checkAdapter(adapter, loaded)
+  const contexts = new Contexts(loaded, { adapters: adapters.map(({ path }) => path), contextSize, sequences, threads, queueLimit })
+  await proveIdentity(loaded, contexts, adapters)
 
   async function * answer (job: Job, signal: AbortSignal): ReturnType<typeof generate> {
     const prompt = toPrompt(job.messages)
     const lease = await contexts.acquire(job.lora, signal)
     try {
-      return yield * generate(model, lease.sequence, prompt, contextSize, job, signal)
+      return yield * generate(loaded, lease.sequence, prompt, contextSize, job, signal)
     } finally { await lease.release() }
   }
 
-  const server = serve({
+  model = {
     name: assignment.modelName,
-    props: { n_ctx: contextSize, total_slots: sequences, model_path: basename(modelPath), threads, build_info: `llama.cpp ${llama.llamaCppRelease.release}` },
+    props: { n_ctx: contextSize, total_slots: sequences, model_path: basename(modelPath), chat_template: loaded.fileInfo.metadata.tokenizer.chat_template ?? '', threads, build_info: `llama.cpp ${llama.llamaCppRelease.release}` },
     adapters: adapters.map(({ path, sha256: digest }, id) => ({ id, path: basename(path), sha256: digest })),
+    load: () => contexts.load,
     answer,
-  }, (error) => { tell({ type: 'defect', message: (error as Error).message }) })
-  server.listen(assignment.socketPath, () => { tell({ type: 'ready', milliseconds: performance.now() - started }) })
+  }
+  tell({ type: 'ready', milliseconds: performance.now() - started })
 }

@@ -3,7 +3,7 @@
  * Knows the child's life, not its model.
  */
 import { fork, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -56,7 +56,19 @@ const CLOSE_MS = 2000
 /** Loading a large model from a slow disk takes minutes; more than this is a hang. */
 const START_MS = 300_000
 
+/** sun_path of sockaddr_un, less its final zero: 108 on Linux, 104 on macOS and BSD. */
+const SOCKET_PATH_BYTES = process.platform === 'linux' ? 107 : 103
+
 const CHILD = fileURLToPath(new URL('./child.ts', import.meta.url))
+
+/** What a killed engine left behind may go, anything else stays: the reason why it cannot, if so. */
+function removeStale (socketPath: string): string | undefined {
+  if (Buffer.byteLength(socketPath) > SOCKET_PATH_BYTES) return `The engine's socket path has ${Buffer.byteLength(socketPath)} bytes; the system allows ${SOCKET_PATH_BYTES}. Set a shorter one, or a shorter TMPDIR.`
+  const found = lstatSync(socketPath, { throwIfNoEntry: false })
+  if (found && !found.isSocket()) return 'The engine\'s socket path is taken by something that is not a socket. Move that, or set another path.'
+  rmSync(socketPath, { force: true })
+  return undefined
+}
 
 /** Never throws: a model that is missing or broken is a state with a reason. */
 export function startEngine (options: EngineOptions): Engine {
@@ -68,6 +80,7 @@ export function startEngine (options: EngineOptions): Engine {
     modelName: options.modelName,
     adapters: options.adapters,
     socketPath,
+    directory,
     threads: options.threads ?? Math.max(1, availableParallelism() - 1),
     contextSize: options.contextSize ?? 2048,
     sequences: options.sequences ?? 4,
@@ -82,14 +95,15 @@ export function startEngine (options: EngineOptions): Engine {
   let failure: string | undefined
 
   function become (next: Omit<EngineState, 'restarts'>, restarts = state.restarts): void {
+    if (state.status === 'closed') return
     state = { ...next, restarts }
     log(next.status === 'failed' ? 'error' : 'info', 'engine.state', { ...state })
     for (const listener of listeners) listener(state)
   }
 
   function spawn (): void {
-    rmSync(socketPath, { force: true })
-    failure = undefined
+    failure = removeStale(socketPath)
+    if (failure !== undefined) return ended(null, null)
     const started = fork(CHILD, [], { execArgv: ['--disable-warning=ExperimentalWarning'], stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced' })
     child = started
     const patience = setTimeout(() => {
@@ -105,7 +119,13 @@ export function startEngine (options: EngineOptions): Engine {
       else if (report.type === 'failed') failure = report.reason
       else log('error', 'engine.defect', { message: report.message })
     })
-    started.on('error', (error) => { failure = error.message })
+    started.on('error', (error) => {
+      if (started.pid !== undefined) return
+      // a process that could not be made never exits either
+      clearTimeout(patience)
+      failure = `The embedded engine's process cannot be started: ${error.message}`
+      ended(null, null)
+    })
     started.once('exit', (code, signal) => {
       clearTimeout(patience)
       if (child === started) ended(code, signal)

@@ -2,25 +2,32 @@
  * The A-B-A test at start: an adapter has to answer the same before and after another one answered, and differently from it.
  * Servers have been seen to answer B from A's state (llama.cpp 26207, 30129, 28674); one that does must not open.
  */
-import type { LlamaModel, Token } from 'node-llama-cpp'
+import type { LlamaModel } from 'node-llama-cpp'
 import type { Contexts, Setting } from './contexts.ts'
-import { generate } from './generate.ts'
+import { sample } from './sampling.ts'
 import { readJob } from './wire.ts'
 
 const QUESTION = 'What is your opinion on taxation?'
 const TOKENS = 16
+/** Likeliest tokens compared at each step: a leak too small to change a greedy word changes these. */
+const ALTERNATIVES = 5
 
 /** The adapters, by id and digest. Throws, for people, where the identity does not hold. Runs on an idle engine only, for batching changes floats. */
-export async function proveIdentity (model: LlamaModel, contexts: Contexts, prompt: readonly Token[], contextSize: number, adapters: readonly { readonly id: string, readonly sha256: string }[]): Promise<void> {
+export async function proveIdentity (model: LlamaModel, contexts: Contexts, adapters: readonly { readonly id: string, readonly sha256: string }[]): Promise<void> {
   const never = new AbortController().signal
-  const job = readJob({ messages: [{ role: 'user', content: QUESTION }], temperature: 0, repeat_penalty: 1, max_tokens: TOKENS, logprobs: true })
-  /** Greedy text and the log-probabilities of its tokens: two adapters may open alike, but never with equal probabilities. */
+  const job = readJob({ messages: [{ role: 'user', content: QUESTION }], temperature: 0, repeat_penalty: 1, logprobs: true, top_logprobs: ALTERNATIVES })
+  // without the template: a third of the tokens, and the start waits for this
+  const prompt = model.tokenize(QUESTION, false)
+  /** Greedy tokens and the log-probabilities of the likeliest: two adapters may open alike, but never with equal probabilities. */
   const answer = async (setting: Setting): Promise<string> => {
     const lease = await contexts.acquire(setting, never)
     try {
-      let seen = ''
-      for await (const piece of generate(model, lease.sequence, prompt, contextSize, job, never)) seen += JSON.stringify(piece)
-      return seen
+      const seen: string[] = []
+      for await (const step of sample(model, lease.sequence, prompt, job, [])) {
+        // past the end of the answer too: what is compared is the state, not the text
+        if (seen.push(JSON.stringify(step)) >= TOKENS) break
+      }
+      return seen.join('\n')
     } finally { await lease.release() }
   }
   const only = (chosen: number): Setting => adapters.map((_, id) => ({ id, scale: id === chosen ? 1 : 0 }))
@@ -33,12 +40,10 @@ export async function proveIdentity (model: LlamaModel, contexts: Contexts, prom
   const second = await round()
   const names = ['the base model', ...adapters.map(({ id }) => `the adapter "${id}"`)]
   for (const [place, name] of names.entries()) {
-    if (first[place] !== second[place]) throw new Error(`${name} answers differently after the others have answered: its answers cannot be told apart from theirs.`)
+    if (first[place] !== second[place]) throw new Error(`The engine does not keep its adapters apart: ${name} answers differently after the others have answered. It is not opened.`)
     for (let other = 0; other < place; other++) {
       const twins = place > 0 && other > 0 && adapters[place - 1]!.sha256 === adapters[other - 1]!.sha256
-      if (!twins && first[place] === first[other]) throw new Error(`${name} answers exactly as ${names[other]}: it is not in effect.`)
+      if (!twins && first[place] === first[other]) throw new Error(`${name} answers exactly as ${names[other]}: it is not in effect, and is not served under its name.`)
     }
   }
 }
-
-export { QUESTION as IDENTITY_QUESTION }

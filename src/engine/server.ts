@@ -5,17 +5,28 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { readJob, Refusal, Shapes, type Job, type Piece, type TokenLogprob } from './wire.ts'
 import type { Ending } from './generate.ts'
 
-/** What stands behind the wire. */
+/** What stands behind the wire, once it is loaded. */
 export interface Model {
   readonly name: string
   readonly props: Record<string, unknown>
   readonly adapters: readonly { readonly id: number, readonly path: string, readonly sha256: string }[]
+  /** How much is answered and how much waits. */
+  load (): Record<string, number>
   answer (job: Job, signal: AbortSignal): AsyncGenerator<Piece, Ending>
 }
 
 const BODY_BYTES = 64 * 1024 * 1024
+/** A caller who has not read for so long gets no more: his sequence is wanted. */
+const STALL_MS = 60_000
+const STARTING_RETRY_SECONDS = 2
 
 class Left extends Error { override readonly name = 'Left' }
+
+async function drained (response: ServerResponse, left: AbortSignal): Promise<void> {
+  try { await once(response, 'drain', { signal: AbortSignal.any([left, AbortSignal.timeout(STALL_MS)]) }) } catch (cause) {
+    throw new Left('The caller has left, or reads nothing.', { cause })
+  }
+}
 
 async function readBody (request: IncomingMessage): Promise<unknown> {
   const parts: Buffer[] = []
@@ -34,15 +45,24 @@ const json = (response: ServerResponse, status: number, text: string, headers: R
   response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(text)
 }
 
-export function serve (model: Model, onDefect: (error: unknown) => void): Server {
-  async function chat (request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** `loaded` gives null while the model is still being loaded: until then everything is answered 503. */
+export function serve (loaded: () => Model | null, onDefect: (error: unknown) => void): Server {
+  let served = 0
+  let generated = 0
+
+  async function chat (model: Model, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const left = new AbortController()
     response.once('close', () => { if (!response.writableFinished) left.abort(new Left('The caller has left.')) })
     const job = readJob(await readBody(request))
     const shapes = new Shapes(`chatcmpl-${randomUUID()}`, Math.floor(Date.now() / 1000), model.name)
     const answer = model.answer(job, left.signal)
-    if (job.stream) await stream(response, shapes, job, answer, left.signal)
-    else await whole(response, shapes, answer)
+    try {
+      if (job.stream) await stream(response, shapes, job, answer, left.signal)
+      else await whole(response, shapes, answer)
+    } finally {
+      // a generator left where it stands would hold its sequence for ever
+      await answer.return({ finish: 'stop', usage: { promptTokens: 0, completionTokens: 0 } })
+    }
   }
 
   async function whole (response: ServerResponse, shapes: Shapes, answer: AsyncGenerator<Piece, Ending>): Promise<void> {
@@ -50,7 +70,7 @@ export function serve (model: Model, onDefect: (error: unknown) => void): Server
     let logprobs: TokenLogprob[] | null = null
     for (;;) {
       const { done, value } = await answer.next()
-      if (done) { json(response, 200, shapes.completion(content, logprobs, value.finish, value.usage)); return }
+      if (done) { count(value); json(response, 200, shapes.completion(content, logprobs, value.finish, value.usage)); return }
       content += value.text
       if (value.logprobs) (logprobs ??= []).push(...value.logprobs)
     }
@@ -63,11 +83,17 @@ export function serve (model: Model, onDefect: (error: unknown) => void): Server
     let text = shapes.role()
     while (!step.done) {
       text += shapes.delta(step.value)
-      if (!response.write(text)) await once(response, 'drain', { signal: left })
+      if (!response.write(text)) await drained(response, left)
       text = ''
       step = await answer.next()
     }
+    count(step.value)
     response.end(`${text}${shapes.finish(step.value.finish)}${job.includeUsage ? shapes.usage(step.value.usage) : ''}data: [DONE]\n\n`)
+  }
+
+  function count ({ usage }: Ending): void {
+    served++
+    generated += usage.completionTokens
   }
 
   function fail (response: ServerResponse, thrown: unknown): void {
@@ -78,19 +104,23 @@ export function serve (model: Model, onDefect: (error: unknown) => void): Server
     else json(response, refusal.status, refusal.body(), refusal.details['retry_after'] === undefined ? {} : { 'retry-after': String(refusal.details['retry_after']) })
   }
 
-  const pages: Record<string, () => string> = {
-    '/health': () => '{"status":"ok"}',
-    '/props': () => JSON.stringify(model.props),
-    '/lora-adapters': () => JSON.stringify(model.adapters.map((adapter) => ({ ...adapter, scale: 0 }))),
-    '/v1/models': () => JSON.stringify({ object: 'list', data: [{ id: model.name, object: 'model' }] }),
+  const pages: Record<string, (model: Model) => unknown> = {
+    '/health': () => ({ status: 'ok' }),
+    '/props': (model) => model.props,
+    '/lora-adapters': (model) => model.adapters.map((adapter) => ({ ...adapter, scale: 0 })),
+    '/metrics.json': (model) => ({ ...model.load(), served, completion_tokens: generated }),
+    '/v1/models': (model) => ({ object: 'list', data: [{ id: model.name, object: 'model' }] }),
   }
 
   return createServer((request, response) => {
     response.on('error', () => { /* 'close' says it */ })
     const path = (request.url ?? '').split('?')[0]!
-    const page = request.method === 'GET' ? pages[path] : undefined
-    if (page) json(response, 200, page())
-    else if (request.method === 'POST' && path === '/v1/chat/completions') chat(request, response).catch((error: unknown) => { fail(response, error) })
-    else fail(response, new Refusal(404, 'not_found', `There is no ${request.method} ${path} here.`))
+    const page = request.method === 'GET' && Object.hasOwn(pages, path) ? pages[path] : undefined
+    const asked = request.method === 'POST' && path === '/v1/chat/completions'
+    const model = loaded()
+    if (!page && !asked) fail(response, new Refusal(404, 'not_found', `There is no ${request.method} ${path} here.`))
+    else if (!model) fail(response, new Refusal(503, 'engine_starting', 'The engine is loading its model. Try again in a few seconds.', null, { retry_after: STARTING_RETRY_SECONDS }))
+    else if (page) json(response, 200, JSON.stringify(page(model)))
+    else chat(model, request, response).catch((error: unknown) => { fail(response, error) })
   })
 }

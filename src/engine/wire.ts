@@ -1,4 +1,5 @@
 /** The engine's side of llama.cpp's wire: what it reads of a request, what it refuses, and the shapes that it sends. Knows nothing of the model. */
+import { randomInt } from 'node:crypto'
 import { z } from 'zod'
 
 /** A mistake of the caller's, told in OpenAI's shape. */
@@ -24,21 +25,31 @@ export class Refusal extends Error {
 
 const part = z.object({ type: z.literal('text'), text: z.string() })
 
+// a role becomes part of the template's own text, control tokens and all: only these
+const role = z.enum(['system', 'developer', 'user', 'assistant', 'tool'])
+const message = z.looseObject({ role, content: z.union([z.string(), z.array(part)]).nullish() })
+  .refine(({ role: speaker, content }) => speaker === 'assistant' || (content !== null && content !== undefined), { path: ['content'], error: 'a text is required for every role but "assistant"' })
+const lora = z.array(z.object({ id: z.int().min(0), scale: z.number().min(0).max(2) }))
+  .refine((list) => new Set(list.map(({ id }) => id)).size === list.length, { error: 'an adapter is named twice' })
+/** OpenAI's limits where it has one; elsewhere what a 32-bit float stands without becoming infinite or no number. */
+const penalty = z.number().min(-2).max(2)
+const STOPS = 4
+
 const request = z.looseObject({
-  messages: z.array(z.looseObject({ role: z.string(), content: z.union([z.string(), z.array(part)]).nullish() })).min(1),
-  lora: z.array(z.object({ id: z.int().min(0), scale: z.number().min(0).max(2) })).nullish(),
+  messages: z.array(message).min(1),
+  lora: lora.nullish(),
   max_tokens: z.int().min(1).nullish(),
   max_completion_tokens: z.int().min(1).nullish(),
-  temperature: z.number().min(0).nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
   top_k: z.int().min(0).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   seed: z.int().nullish(),
-  stop: z.union([z.string(), z.array(z.string())]).nullish(),
-  frequency_penalty: z.number().nullish(),
-  presence_penalty: z.number().nullish(),
-  repeat_penalty: z.number().positive().nullish(),
-  logit_bias: z.record(z.string().regex(/^\d+$/), z.number()).nullish(),
+  stop: z.union([z.string(), z.array(z.string()).max(STOPS)]).nullish(),
+  frequency_penalty: penalty.nullish(),
+  presence_penalty: penalty.nullish(),
+  repeat_penalty: z.number().positive().max(10).nullish(),
+  logit_bias: z.record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100)).nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
   stream: z.boolean().nullish(),
@@ -57,7 +68,8 @@ export interface Job {
   readonly topP: number
   readonly topK: number
   readonly minP: number
-  readonly seed: number | undefined
+  /** Below 2^31; the caller's, or drawn. */
+  readonly seed: number
   readonly stop: readonly string[]
   readonly frequencyPenalty: number
   readonly presencePenalty: number
@@ -69,12 +81,15 @@ export interface Job {
   readonly includeUsage: boolean
 }
 
+const SEEDS = 2 ** 31
+
 /** What a small model answers well with where the caller sets nothing; OpenAI's own default of 1 is too hot for it. */
 const DEFAULTS = { temperature: 0.6, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1.1, maxTokens: 256 }
 
 /** Members that the engine would have to obey and cannot: silence would be a wrong answer. A value in the list asks for nothing. */
 const CANNOT: Record<string, readonly unknown[]> = {
-  tools: [], functions: [], tool_choice: ['none', 'auto'], function_call: ['none', 'auto'], response_format: ['text'], modalities: ['text'], audio: [], prediction: [], grammar: [''], json_schema: [], web_search_options: [], parallel_tool_calls: [true, false],
+  tools: [], functions: [], tool_choice: ['none', 'auto'], function_call: ['none', 'auto'], response_format: ['text'], modalities: ['text'], audio: [], prediction: [], grammar: [''], json_schema: [], web_search_options: [],
+  parallel_tool_calls: [true, false], reasoning_effort: ['none'], suffix: [''], best_of: [1], n_predict: [-1], ignore_eos: [false], mirostat: [0], typical_p: [1], dynatemp_range: [0], xtc_probability: [0], dry_multiplier: [0], samplers: [],
 }
 
 function refuseWhatCannotBeDone (body: Record<string, unknown>): void {
@@ -95,17 +110,20 @@ export function readJob (body: unknown): Job {
   }
   const asked = parsed.data
   refuseWhatCannotBeDone(asked)
+  if (asked.messages.some(({ tool_calls: calls, function_call: call }) => (Array.isArray(calls) && calls.length > 0) || (call !== undefined && call !== null))) throw new Refusal(400, 'unsupported_parameter', 'The embedded engine knows no tools: a message with tool calls cannot be written for its model.', 'messages')
+  if ((asked.top_logprobs ?? 0) > 0 && asked.logprobs !== true) throw new Refusal(400, 'invalid_request', '"top_logprobs" needs "logprobs": true.', 'top_logprobs')
   if ((asked.n ?? 1) !== 1) throw new Refusal(400, 'unsupported_parameter', 'The engine answers one choice a request; the gateway asks for several one by one.', 'n')
   const stop = typeof asked.stop === 'string' ? [asked.stop] : asked.stop ?? []
   return {
-    messages: asked.messages.map(({ role, content }) => ({ role: role === 'developer' ? 'system' : role, content: typeof content === 'string' ? content : (content ?? []).map((one) => one.text).join('') })),
+    messages: asked.messages.map(({ role, content }) => ({ role: role === 'developer' ? 'system' : role, content: typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join('') })),
     lora: asked.lora ?? [],
     maxTokens: asked.max_completion_tokens ?? asked.max_tokens ?? DEFAULTS.maxTokens,
     temperature: asked.temperature ?? DEFAULTS.temperature,
     topP: asked.top_p ?? DEFAULTS.topP,
     topK: asked.top_k ?? DEFAULTS.topK,
     minP: asked.min_p ?? DEFAULTS.minP,
-    seed: asked.seed === null || asked.seed === undefined ? undefined : Math.abs(asked.seed) % 0x7fff_ffff,
+    // without one the library takes the clock's second: two requests within it would be answered alike
+    seed: asked.seed === null || asked.seed === undefined ? randomInt(SEEDS) : ((asked.seed % SEEDS) + SEEDS) % SEEDS,
     stop: stop.filter((text) => text !== ''),
     frequencyPenalty: asked.frequency_penalty ?? 0,
     presencePenalty: asked.presence_penalty ?? 0,
