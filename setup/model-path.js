@@ -27,7 +27,7 @@ const CACHE_IN_REPOSITORY = join(ROOT, '.cache')
 function canWriteBelow (directory) {
   let place = directory
   while (!existsSync(place) && dirname(place) !== place) place = dirname(place)
-  try { accessSync(place, constants.W_OK); return true } catch { return false }
+  try { accessSync(place, constants.W_OK); return statSync(place).isDirectory() } catch { return false }
 }
 
 /** The directory that keeps the model between starts and between clones. It need not exist yet. */

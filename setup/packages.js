@@ -46,10 +46,12 @@ function npm (env) {
 
 const outsideOf = (root, path = '') => path.split(delimiter).filter((part) => !part.startsWith(join(root, 'node_modules'))).join(delimiter)
 
-function runNpm (root, env, args) {
+function runNpm (root, env, args, include) {
   const { command, first, shell } = npm(env)
   return new Promise((settle, fail) => {
     const child = spawn(command, [...first, ...args], { cwd: root, env: { ...env, PATH: outsideOf(root, env.PATH) }, stdio: ['ignore', 'inherit', 'inherit'], shell })
+    // a second npm beside one that survived us would write into the same directory
+    child.once('spawn', () => { include(child.pid) })
     child.once('error', (error) => { fail(new InstallError(`npm cannot be run: ${error.message}. Install Node.js with npm, then try again.`, 127)) })
     child.once('exit', (code, signal) => { settle(signal ? 1 : code) })
   })
@@ -97,7 +99,7 @@ const exitCode = (command, args) => new Promise((settle) => {
 /** Brings node_modules to what `mode` needs. Throws InstallError. */
 export async function install (root, mode, env, say) {
   const waiting = (pid) => { say(`Another process${pid ? ` (${pid})` : ''} is installing the packages; waiting for it.`) }
-  await withLock(join(root, '.cache', 'install.lock'), waiting, async () => {
+  await withLock(join(root, '.cache', 'install.lock'), waiting, async (include) => {
     if (isInstalled(root, mode)) return
     const began = Date.now()
     const stamp = join(root, 'node_modules', STAMP)
@@ -106,7 +108,7 @@ export async function install (root, mode, env, say) {
     say(`Installing the packages${mode === 'test' ? ' and the developers\' tools' : ''} (once; about half a minute).`)
     // no package here needs its install script, and not running any is the safest; engines are checked below, so npm's warnings say nothing new
     const which = mode === 'test' ? '--include=dev' : '--omit=dev'
-    const code = await runNpm(root, env, ['ci', '--ignore-scripts', which, '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'])
+    const code = await runNpm(root, env, ['ci', '--ignore-scripts', which, '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'], include)
     if (code !== 0) throw new InstallError(`The packages could not be installed: "npm ci" ended with ${code}; its own words are above. Check the access to the package registry, then run the same command again.`, code)
     prune(root)
     await checkNode(root)

@@ -25,6 +25,8 @@ function began (pid) {
   } catch { return null }
 }
 
+const identify = (pid) => ({ pid, start: began(pid) })
+
 function isAlive ({ pid, start }) {
   try { process.kill(pid, 0) } catch (error) { if (error.code === 'ESRCH') return false }
   return start === null || began(pid) === start
@@ -37,8 +39,9 @@ function holder (path) {
     const age = Date.now() - statSync(path).mtimeMs
     let owner = null
     try { owner = JSON.parse(text) } catch { /* its writer was killed before a byte was there: age decides */ }
-    const gone = owner?.host === hostname() ? !isAlive(owner) : age > SILENT_MS
-    return { text, pid: owner?.pid, gone }
+    const alive = owner?.host === hostname() ? owner.processes.find(isAlive) : undefined
+    const gone = owner?.host === hostname() ? alive === undefined : age > SILENT_MS
+    return { text, pid: (alive ?? owner?.processes[0])?.pid, gone }
   } catch (error) {
     if (error.code === 'ENOENT') return null
     throw error
@@ -70,12 +73,17 @@ function clear (path, text) {
   } finally { rmSync(aside, { force: true }) }
 }
 
-/** Runs `work` while no other process holds `path`. `onWait(pid)` is called once when it has to wait. Whatever `work` found before must be looked at again. */
+/**
+ * Runs `work` while no other process holds `path`. `onWait(pid)` is called once when it has to wait; what `work` saw before must then be looked at again.
+ * `work` gets a function to be told of each child process that must not outlive the lock: when we are killed and the child is not, others wait for the child.
+ */
 export async function withLock (path, onWait, work) {
-  const text = JSON.stringify({ pid: process.pid, host: hostname(), start: began(process.pid), token: randomUUID() })
+  const token = randomUUID()
+  const processes = [identify(process.pid)]
+  const text = () => JSON.stringify({ token, host: hostname(), processes })
   mkdirSync(dirname(path), { recursive: true })
   let told = false
-  while (!take(path, text)) {
+  while (!take(path, text())) {
     const other = holder(path)
     if (other === null) continue
     if (other.gone) { clear(path, other.text); continue }
@@ -83,9 +91,15 @@ export async function withLock (path, onWait, work) {
     told = true
     await sleep(POLL_MS)
   }
+  const include = (pid) => {
+    processes.push(identify(pid))
+    const draft = `${path}.${token}`
+    writeFileSync(draft, text())
+    renameSync(draft, path)
+  }
   const touch = setInterval(() => { try { utimesSync(path, new Date(), new Date()) } catch { /* gone: someone cleared the directory, and nothing is to be done about it */ } }, TOUCH_MS)
-  try { return await work() } finally {
+  try { return await work(include) } finally {
     clearInterval(touch)
-    if (holder(path)?.text === text) rmSync(path, { force: true })
+    if (holder(path)?.text.includes(token)) rmSync(path, { force: true })
   }
 }
