@@ -16,14 +16,13 @@ export default plugin(async (app: FastifyInstance) => {
       else app.server.closeIdleConnections()
     })
   }
-  app.addHook('onRequest', (_request, _reply, done) => {
+  // counted at the server: hooks are skipped for a request that an earlier one refuses
+  app.server.on('request', (_request, response) => {
     running++
-    done()
-  })
-  app.addHook('onResponse', (_request, _reply, done) => {
-    running--
-    endConnections()
-    done()
+    response.once('close', () => {
+      running--
+      endConnections()
+    })
   })
   app.addHook('preClose', (done) => {
     closing = true
