@@ -13,6 +13,9 @@ import { temporary } from '../helper.ts'
 
 const SETUP = fileURLToPath(new URL('../../setup', import.meta.url))
 
+/** tap loads itself into every Node that a test starts; set-up is to run as users run it, and its fakes quickly. */
+const BARE = 'unset NODE_OPTIONS; exec "$@"'
+
 /** Every start of a fake is a line here: its name and arguments. */
 const CALLS = 'calls.log'
 
@@ -66,7 +69,7 @@ export function copySetup (t: Test, { installed = false } = {}): Copy {
     fake,
     calls: (name) => existsSync(join(root, CALLS)) ? readFileSync(join(root, CALLS), 'utf8').split('\n').filter((line) => line.startsWith(`${name} `)) : [],
     run (mode, env = {}) {
-      const child = spawn(process.execPath, [join(root, 'setup', 'prepare.js'), mode], { env: { PATH: bin, PARALLAX_CACHE: cache, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+      const child = spawn('/bin/sh', ['-c', BARE, 'sh', process.execPath, join(root, 'setup', 'prepare.js'), mode], { env: { PATH: bin, PARALLAX_CACHE: cache, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
       let text = ''
       for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => { text += part })
       return {
