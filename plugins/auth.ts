@@ -1,4 +1,4 @@
-/** Who may use a route. Default-deny: a route that does not say who may use it does not start. */
+/** Who may use a route. Default-deny: a route that does not say who may use it does not start. After CORS, so that a page can read why it was refused. */
 import type { FastifyInstance } from 'fastify'
 import plugin from 'fastify-plugin'
 import { isControl } from '../src/control.ts'
@@ -50,4 +50,4 @@ export default plugin(async (app: FastifyInstance) => {
     const match = /^Bearer +(\S{1,200})$/i.exec(header ?? '')
     return match ? keys.find(match[1]!) : null
   }
-}, { name: 'auth', dependencies: ['told'] })
+}, { name: 'auth', dependencies: ['told', 'cors'] })
