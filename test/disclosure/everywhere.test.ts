@@ -66,7 +66,7 @@ async function chat (t: any, gateway: Built): Promise<void> {
       byModel(t, `${id} cached`, cached, stream ? (await events(cached))[0].perspective : (await cached.json() as any).perspective, id)
     }
 
-    expert.replyNext(upstream.halfFrame())
+    expert.replyNext(upstream.stopsUnfinished())
     const broken = await gateway.ask({ ...ask, stream: true }, headers)
     everyReply(t, `${id} broken stream`, broken)
     byModel(t, `${id} broken stream`, broken, (await events(broken))[0].perspective, id)
