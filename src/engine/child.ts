@@ -1,6 +1,6 @@
 /** The engine's process: loads the model and its adapters, proves that they do not leak into each other, and serves them. Ends when its parent does. */
 import { chmodSync, existsSync, rmSync } from 'node:fs'
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { once } from 'node:events'
 import { getLlama, LlamaLogLevel, readGgufFileInfo, type LlamaModel } from 'node-llama-cpp'
 import { Contexts } from './contexts.ts'
@@ -36,12 +36,17 @@ process.on('SIGINT', () => {}).on('SIGTERM', () => {})
 process.once('message', (assignment: Assignment) => {
   // a parent that died cannot ask for anything any more, nor clean up
   process.on('disconnect', () => {
-    try { rmSync(assignment.directory ?? assignment.socketPath, { recursive: true, force: true }) } catch { /* nobody is left to tell */ }
+    try {
+      rmSync(assignment.socketPath, { force: true })
+      if (assignment.directory) rmSync(assignment.directory, { recursive: true, force: true })
+    } catch { /* nobody is left to tell */ }
     // not exit(): that waits for llama.cpp's threads, which may be in the middle of a long prompt
     process.kill(process.pid, 'SIGKILL')
   })
   start(assignment).catch((error: unknown) => {
-    tell({ type: 'failed', reason: (error as Error).message })
+    // callers may be shown the reason: the library's own words name files by their whole path
+    const paths = [assignment.modelPath, ...assignment.adapters.map(({ path }) => path)]
+    tell({ type: 'failed', reason: paths.reduce((words, path) => words.replaceAll(resolve(path), basename(path)).replaceAll(path, basename(path)), (error as Error).message) })
     // told before the process ends
     setTimeout(() => { process.exit(3) }, 50)
   })
@@ -53,7 +58,7 @@ async function checkAdapter ({ id, path, sha256: declared }: Assignment['adapter
   const found = await sha256(path)
   if (found !== declared) throw new Error(`The adapter of "${id}" is not the declared one: its SHA-256 is ${found}, declared is ${declared}.`)
   await checkHeader(path, `The adapter of "${id}",`)
-  const { metadata, fullTensorInfo } = await readGgufFileInfo(path, { logWarnings: false })
+  const { metadata, fullTensorInfo } = await readGgufFileInfo(path, { logWarnings: false }).catch((cause: unknown) => { throw new Error(`The adapter of "${id}" cannot be loaded: ${basename(path)} is damaged.`, { cause }) })
   const architecture: string = metadata.general.architecture
   if (architecture !== model.architecture) throw new Error(`The adapter of "${id}" was made for the architecture "${architecture}", the model is "${model.architecture}".`)
   const shapes = new Map((model.fileInfo.fullTensorInfo ?? []).map((tensor) => [tensor.name, tensor.dimensions.map(Number)]))
@@ -77,7 +82,7 @@ async function start (assignment: Assignment): Promise<void> {
 
   await checkHeader(modelPath, 'The model file')
   const llama = await getLlama({ gpu: false, build: 'never', maxThreads: threads, logLevel: LlamaLogLevel.error, progressLogs: false })
-  const loaded = await llama.loadModel({ modelPath, gpuLayers: 0 }).catch((error: unknown) => { throw new Error(`The model file ${basename(modelPath)} cannot be loaded: ${(error as Error).message}`) })
+  const loaded = await llama.loadModel({ modelPath, gpuLayers: 0 }).catch((error: unknown) => { throw new Error(`The model file ${basename(modelPath)} cannot be loaded: it is damaged, incomplete or no model (${(error as Error).message}).`, { cause: error }) })
   const toPrompt = promptOf(loaded, contextSize)
   for (const adapter of adapters) await checkAdapter(adapter, loaded)
   const contexts = new Contexts(loaded, { adapters: adapters.map(({ path }) => path), contextSize, sequences, threads, queueLimit })

@@ -104,6 +104,8 @@ export function startEngine (options: EngineOptions): Engine {
   function spawn (): void {
     failure = removeStale(socketPath)
     if (failure !== undefined) return ended(null, null)
+    // with its path here only: the state's reason may reach callers
+    log('info', 'engine.start', { model: options.modelPath, adapters: options.adapters.map(({ id, path }) => `${id}: ${path}`), threads: assignment.threads, context: assignment.contextSize, sequences: assignment.sequences })
     const started = fork(CHILD, [], { execArgv: ['--disable-warning=ExperimentalWarning'], stdio: ['ignore', 'pipe', 'pipe', 'ipc'], serialization: 'advanced' })
     child = started
     const patience = setTimeout(() => {
@@ -150,7 +152,6 @@ export function startEngine (options: EngineOptions): Engine {
 
   function again (ms: number): void {
     timer = setTimeout(spawn, ms)
-    timer.unref()
   }
 
   function onState (listener: (state: EngineState) => void): () => void {
@@ -184,7 +185,8 @@ export function startEngine (options: EngineOptions): Engine {
         await gone
         clearTimeout(impatient)
       }
-      rmSync(directory ?? socketPath, { recursive: true, force: true })
+      if (directory) rmSync(directory, { recursive: true, force: true })
+      else removeStale(socketPath)
     },
   }
 }

@@ -14,7 +14,7 @@ const TENSOR_BYTES = 24n
 
 /** Throws, for people, where the file is missing or its header cannot be that of a GGUF file. */
 export async function checkHeader (path: string, what: string): Promise<void> {
-  if (!existsSync(path)) throw new Error(`${what} ${path} does not exist.`)
+  if (!existsSync(path)) throw new Error(`${what} ${basename(path)} does not exist.`)
   const file = await open(path)
   try {
     const header = Buffer.alloc(HEADER_BYTES)

@@ -19,8 +19,8 @@ export async function proveIdentity (model: LlamaModel, contexts: Contexts, adap
   // without the template: a third of the tokens, and the start waits for this
   const prompt = model.tokenize(QUESTION, false)
   /** Greedy tokens and the log-probabilities of the likeliest: two adapters may open alike, but never with equal probabilities. */
-  const answer = async (setting: Setting): Promise<string> => {
-    const lease = await contexts.acquire(setting, never)
+  const answer = async (name: string, setting: Setting): Promise<string> => {
+    const lease = await contexts.acquire(setting, never).catch((cause: unknown) => { throw new Error(`The engine is not opened: ${name} cannot be loaded, because its file is damaged or there is not enough memory.`, { cause }) })
     try {
       const seen: string[] = []
       for await (const step of sample(model, lease.sequence, prompt, job, [])) {
@@ -31,19 +31,20 @@ export async function proveIdentity (model: LlamaModel, contexts: Contexts, adap
     } finally { await lease.release() }
   }
   const only = (chosen: number): Setting => adapters.map((_, id) => ({ id, scale: id === chosen ? 1 : 0 }))
+  const names = ['the base model', ...adapters.map(({ id }) => `the adapter "${id}"`)]
   const round = async (): Promise<string[]> => {
-    const seen = [await answer(only(-1))]
-    for (const id of adapters.keys()) seen.push(await answer(only(id)))
+    const seen: string[] = []
+    // the base first, then each adapter
+    for (const [place, name] of names.entries()) seen.push(await answer(name, only(place - 1)))
     return seen
   }
   const first = await round()
   const second = await round()
-  const names = ['the base model', ...adapters.map(({ id }) => `the adapter "${id}"`)]
   for (const [place, name] of names.entries()) {
-    if (first[place] !== second[place]) throw new Error(`The engine does not keep its adapters apart: ${name} answers differently after the others have answered. It is not opened.`)
+    if (first[place] !== second[place]) throw new Error(`The engine is not opened: ${name} answers differently after the others have answered, so they are not kept apart.`)
     for (let other = 0; other < place; other++) {
       const twins = place > 0 && other > 0 && adapters[place - 1]!.sha256 === adapters[other - 1]!.sha256
-      if (!twins && first[place] === first[other]) throw new Error(`${name} answers exactly as ${names[other]}: it is not in effect, and is not served under its name.`)
+      if (!twins && first[place] === first[other]) throw new Error(`The engine is not opened: ${name} answers exactly as ${names[other]}, so it is not in effect.`)
     }
   }
 }

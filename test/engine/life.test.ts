@@ -1,11 +1,9 @@
 import { fork } from 'node:child_process'
-import { existsSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { startEngine } from '../../src/engine/engine.ts'
-import { tinyModel } from '../fixtures/tiny-model.ts'
-import { temporary, until } from '../helper.ts'
+import { until } from '../helper.ts'
 import { A, ask, GREEDY, QUESTION, start } from './running.ts'
 
 const LONG = { messages: QUESTION, max_tokens: 20_000, stream: true, temperature: 0 }
@@ -66,26 +64,6 @@ t.test('a crash breaks the running answer; the next one is served by a new proce
   t.equal((await ask(engine, { ...GREEDY, lora: A })).status, 200)
 })
 
-t.test('what cannot be served is a state with a reason for people, and never a throw', async (t) => {
-  const { modelPath, adapters, stranger } = tinyModel()
-  const folder = temporary(t)
-  const broken = join(folder, 'broken.gguf')
-  writeFileSync(broken, 'GGUF, but not for long')
-  const cases: [string, Parameters<typeof startEngine>[0], RegExp][] = [
-    ['a model that is missing', { modelPath: join(folder, 'absent.gguf'), modelName: 'm', adapters: [] }, /absent\.gguf does not exist/],
-    ['a model that is no model', { modelPath: broken, modelName: 'm', adapters: [] }, /broken\.gguf cannot be loaded/],
-    ['an adapter that is missing', { modelPath, modelName: 'm', adapters: [{ ...adapters[0]!, path: join(folder, 'none.gguf') }] }, /"progressive" is missing/],
-    ['an adapter that is not the declared one', { modelPath, modelName: 'm', adapters: [{ ...adapters[0]!, sha256: '0'.repeat(64) }] }, /not the declared one/],
-    ['an adapter of another base', { modelPath, modelName: 'm', adapters: [stranger] }, /made for another base model/],
-  ]
-  await Promise.all(cases.map(async ([name, options, reason]) => {
-    const engine = startEngine({ contextSize: 256, threads: 1, ...options })
-    await t.rejects(engine.ready(), { message: reason }, name)
-    t.match(engine.state(), { status: 'failed', reason })
-    await engine.close()
-  }))
-})
-
 t.test('closing ends the process and removes the socket', async (t) => {
   const engine = start(t)
   await engine.ready()
@@ -96,11 +74,59 @@ t.test('closing ends the process and removes the socket', async (t) => {
   t.equal(engine.state().status, 'closed')
 })
 
-t.test('an engine whose gateway was killed ends by itself', async (t) => {
+t.test('an engine whose gateway was killed ends by itself, also in the middle of an answer, and leaves no socket behind', async (t) => {
   const parent = fork(fileURLToPath(new URL('../fixtures/engine-parent.ts', import.meta.url)), [], { execArgv: [], stdio: 'ignore', serialization: 'json' })
-  const pid = await new Promise<number>((resolve) => { parent.once('message', (message) => { resolve(message as number) }) })
+  const { pid, socketPath } = await new Promise<{ pid: number, socketPath: string }>((resolve) => { parent.once('message', (message) => { resolve(message as { pid: number, socketPath: string }) }) })
   t.ok(alive(pid))
+  let running = false
+  const asking = ask({ socketPath }, LONG, { onData: () => { running = true } }).then(() => 'whole', () => 'broken')
+  await until(() => running)
   parent.kill('SIGKILL')
   await until(() => !alive(pid), 2000)
-  t.pass()
+  t.equal(await asking, 'broken')
+  t.notOk(existsSync(dirname(socketPath)))
+})
+
+t.test('signals that reach the whole group leave it to the gateway to end the engine', async (t) => {
+  const engine = start(t, { contextSize: 4000 })
+  await engine.ready()
+  const { pid } = engine.state()
+  let got = ''
+  const asking = ask(engine, { ...LONG, max_tokens: 2000 }, { onData: (piece) => { got += piece } })
+  await until(() => got.length > 0)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.kill(pid!, signal)
+  t.match((await asking).text, /\[DONE\]\n\n$/)
+  t.equal(engine.state().pid, pid)
+})
+
+t.test('five crashes within a minute are called a failure, with the reason, and every state is told', async (t) => {
+  const engine = start(t)
+  const told: string[] = []
+  engine.onState(({ status }) => { told.push(status) })
+  for (let crash = 1; crash <= 5; crash++) {
+    await engine.ready()
+    process.kill(engine.state().pid!, 'SIGKILL')
+    await until(() => engine.state().status !== 'ready')
+  }
+  t.match(engine.state(), { status: 'failed', restarts: 4, reason: /crashed 5 times within a minute, last with SIGKILL/ })
+  t.same(told, [...Array.from({ length: 4 }, () => ['ready', 'restarting']).flat(), 'ready', 'failed'])
+  await t.rejects(engine.ready(), { message: /crashed 5 times/ })
+})
+
+t.test('nothing that people write reaches the log, whatever becomes of it', async (t) => {
+  const lines: string[] = []
+  const engine = start(t, { contextSize: 4000, log: (...line) => { lines.push(JSON.stringify(line)) } })
+  await engine.ready()
+  const secret = 'xyzzy-plugh'
+  const messages = [{ role: 'user', content: secret }]
+  for (const body of [{ ...GREEDY, messages }, { messages: [{ role: secret, content: secret }] }, `{"${secret}`, { ...GREEDY, messages, tools: [secret] }, { messages: [{ role: 'user', content: secret.repeat(5000) }] }]) await ask(engine, body)
+  let running = false
+  const asking = ask(engine, { ...LONG, messages }, { onData: () => { running = true } }).catch(() => {})
+  await until(() => running)
+  process.kill(engine.state().pid!, 'SIGKILL')
+  await asking
+  await until(() => engine.state().status !== 'ready')
+  await engine.ready()
+  t.ok(lines.length > 2)
+  t.notOk(lines.some((line) => line.includes(secret)))
 })

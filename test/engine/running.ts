@@ -19,7 +19,7 @@ export function start (t: Test, options: Partial<EngineOptions> = {}): Engine {
 }
 
 /** Rejects where the connection breaks. `onData` sees each piece; `signal` leaves. */
-export function ask (engine: Engine, body: unknown, { path = '/v1/chat/completions', onData, signal }: { path?: string, onData?: (piece: string) => void, signal?: AbortSignal } = {}): Promise<Answer> {
+export function ask (engine: Pick<Engine, 'socketPath'>, body: unknown, { path = '/v1/chat/completions', onData, signal }: { path?: string, onData?: (piece: string) => void, signal?: AbortSignal } = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const call = request({ socketPath: engine.socketPath, path, method: body === undefined ? 'GET' : 'POST', headers: { 'content-type': 'application/json' }, ...(signal && { signal }) }, (message) => {
       let text = ''
