@@ -24,12 +24,14 @@ export class InstallError extends Error {
 
 const machine = `${process.platform}-${process.arch}`
 
+const readJson = (...path) => JSON.parse(readFileSync(join(...path), 'utf8'))
+
 const lockDigest = (root) => createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
 
 /** The tools of "test" include everything that "start" needs. */
 export function isInstalled (root, mode) {
   try {
-    const stamp = JSON.parse(readFileSync(join(root, 'node_modules', STAMP), 'utf8'))
+    const stamp = readJson(root, 'node_modules', STAMP)
     return stamp.lock === lockDigest(root) && stamp.machine === machine && (stamp.mode === mode || stamp.mode === 'test')
   } catch { return false }
 }
@@ -96,23 +98,45 @@ const exitCode = (command, args) => new Promise((settle) => {
   child.once('exit', (code) => { settle(code) })
 })
 
+const fits = ({ os, cpu }) => (!os || os.includes(process.platform)) && (!cpu || cpu.includes(process.arch))
+
+/**
+ * Somebody ran `npm ci` or `npm install` themselves: npm's own record, written when it has ended, names all that `mode` needs.
+ * Where a package is one of a pair for two C libraries, either may be absent.
+ */
+function isComplete (root, mode) {
+  try {
+    const there = readJson(root, 'node_modules', '.package-lock.json').packages
+    return Object.entries(readJson(root, 'package-lock.json').packages).every(([path, entry]) => path === ''
+      || (entry.dev && mode === 'start') || !fits(entry) || entry.libc
+      || (there[path]?.version === entry.version && existsSync(join(root, path, 'package.json'))))
+  } catch { return false }
+}
+
 /** Brings node_modules to what `mode` needs. Throws InstallError. */
 export async function install (root, mode, env, say) {
   const waiting = (pid) => { say(`Another process${pid ? ` (${pid})` : ''} is installing the packages; waiting for it.`) }
   await withLock(join(root, '.cache', 'install.lock'), waiting, async (include) => {
     if (isInstalled(root, mode)) return
-    const began = Date.now()
+    const lock = lockDigest(root)
     const stamp = join(root, 'node_modules', STAMP)
     rmSync(stamp, { force: true })
-    const lock = lockDigest(root)
-    say(`Installing the packages${mode === 'test' ? ' and the developers\' tools' : ''} (once; about half a minute).`)
-    // no package here needs its install script, and not running any is the safest; engines are checked below, so npm's warnings say nothing new
-    const which = mode === 'test' ? '--include=dev' : '--omit=dev'
-    const code = await runNpm(root, env, ['ci', '--ignore-scripts', which, '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'], include)
-    if (code !== 0) throw new InstallError(`The packages could not be installed: "npm ci" ended with ${code}; its own words are above. Check the access to the package registry, then run the same command again.`, code)
+    const found = ['test', 'start'].find((one) => isComplete(root, one))
+    if (found !== 'test' && found !== mode) await runCi(root, mode, env, say, include)
     prune(root)
     await checkNode(root)
-    writeFileSync(stamp, JSON.stringify({ lock, machine, mode }))
-    say(`Installed in ${Math.round((Date.now() - began) / 1000)} s.`)
+    writeFileSync(stamp, JSON.stringify({ lock, machine, mode: found === 'test' ? found : mode }))
   })
+}
+
+async function runCi (root, mode, env, say, include) {
+  say(`Installing the packages${mode === 'test' ? ' and the developers\' tools' : ''} (once; about half a minute).`)
+  const began = Date.now()
+  // else an npm that is killed while it removes the old packages leaves a record of what is gone
+  rmSync(join(root, 'node_modules', '.package-lock.json'), { force: true })
+  // no package here needs its install script, and not running any is the safest; npm's warnings of an old Node say nothing, for another comes with the packages
+  const which = mode === 'test' ? '--include=dev' : '--omit=dev'
+  const code = await runNpm(root, env, ['ci', '--ignore-scripts', which, '--include=optional', '--no-audit', '--no-fund', '--loglevel=error'], include)
+  if (code !== 0) throw new InstallError(`The packages could not be installed: "npm ci" ended with ${code}; its own words are above. Check the access to the package registry, then run the same command again.`, code)
+  say(`Installed in ${Math.round((Date.now() - began) / 1000)} s.`)
 }

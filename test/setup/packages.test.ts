@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { copySetup, installs } from './copy.ts'
@@ -24,6 +24,34 @@ t.test('packages are installed when they are missing, upgraded for the tests, an
   rmSync(join(copy.root, 'node_modules'), { recursive: true })
   await copy.run('start', NO_MODEL).done
   t.equal(copy.calls('npm').length, 4, 'and so is a removed one')
+})
+
+t.test('packages that somebody installed by hand are taken as they are, if they are all there', async (t) => {
+  const copy = copySetup(t)
+  const elsewhere = { version: '1.0.0', optional: true, os: ['plan9'] }
+  const packages = { '': {}, 'node_modules/a': { version: '1.0.0' }, 'node_modules/tool': { version: '2.0.0', dev: true }, 'node_modules/b': elsewhere }
+  const bin = join(copy.root, 'node_modules', '.bin')
+  const record = (there: object): void => { writeFileSync(join(copy.root, 'node_modules', '.package-lock.json'), JSON.stringify({ packages: there })) }
+  mkdirSync(bin, { recursive: true })
+  mkdirSync(join(copy.root, 'node_modules', 'a'))
+  writeFileSync(join(copy.root, 'node_modules', 'a', 'package.json'), '{}')
+  symlinkSync(process.execPath, join(bin, 'node'))
+  writeFileSync(join(copy.root, 'package-lock.json'), JSON.stringify({ packages }))
+  copy.fake('npm', installs())
+  record({ 'node_modules/a': { version: '1.0.0' } })
+  t.equal((await copy.run('start', NO_MODEL).done).code, 0)
+  t.equal(copy.calls('npm').length, 0)
+  await copy.run('test').done
+  t.equal(copy.calls('npm').length, 1, 'the tools were not there')
+  rmSync(join(copy.root, 'node_modules', '.parallax.json'))
+  record({ 'node_modules/a': { version: '0.9.0' } })
+  await copy.run('start', NO_MODEL).done
+  t.equal(copy.calls('npm').length, 2, 'another version is not it')
+  rmSync(join(copy.root, 'node_modules'), { recursive: true })
+  mkdirSync(bin, { recursive: true })
+  record({ 'node_modules/a': { version: '1.0.0' } })
+  await copy.run('start', NO_MODEL).done
+  t.equal(copy.calls('npm').length, 3, 'nor is a record of what was removed since')
 })
 
 t.test('npm\'s failure is told and handed on, and not taken for an installation', async (t) => {
