@@ -35,8 +35,11 @@ export interface Services {
   close (): Promise<void>
 }
 
+/** How the stores are opened; a test hands in one that can be made to fail. */
+export interface Openers { readonly audit?: (directory: string) => Promise<AuditLog> }
+
 /** Throws ConfigError, PerspectiveError or the stores' own errors; what was opened by then is closed again. */
-export async function buildServices (config: Config, log: ServiceLog): Promise<Services> {
+export async function buildServices (config: Config, log: ServiceLog, openers: Openers = {}): Promise<Services> {
   const perspectives = loadPerspectives(config.perspectives)
   const strays = Object.keys(config.experts).filter((id) => !perspectives.list().some((one) => one.id === id))
   if (strays.length > 0) {
@@ -45,7 +48,7 @@ export async function buildServices (config: Config, log: ServiceLog): Promise<S
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const closers: (() => Promise<void> | void)[] = []
   try {
-    const audit = await openSqliteLog({ directory: config.dataDir })
+    const audit = await (openers.audit?.(config.dataDir) ?? openSqliteLog({ directory: config.dataDir }))
     closers.push(() => audit.close())
     const keys = await openKeyStore({ directory: config.dataDir, audit })
     closers.push(() => keys.close())

@@ -9,7 +9,7 @@ import type { Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { firstKeys } from '../src/keys/first-keys.ts'
-import { buildServices, type Services } from '../src/services.ts'
+import { buildServices, type Openers, type Services } from '../src/services.ts'
 import { startUpstream, type Upstream } from './fixtures/upstream.ts'
 
 export const FIXTURES = fileURLToPath(new URL('fixtures/', import.meta.url))
@@ -37,6 +37,7 @@ export interface BuildOptions {
   readonly config?: Record<string, unknown>
   readonly env?: Record<string, string>
   readonly dataDir?: string
+  readonly openers?: Openers
 }
 
 export const temporary = (t: Test): string => {
@@ -62,7 +63,7 @@ export async function build (t: Test, options: BuildOptions = {}): Promise<Built
     ...options.config,
   }))
   const config = loadConfig({ PARALLAX_CONFIG: file, DATA_DIR: dataDir, PORT: '0', PARALLAX_MODEL: 'none', LOG_LEVEL: 'silent', ...options.env })
-  const services = await buildServices(config, () => {})
+  const services = await buildServices(config, () => {}, options.openers)
   const app = await buildApp(services, { logger: false })
   await firstKeys({ store: services.keys, directory: dataDir, loopback: true })
   await app.listen({ host: '127.0.0.1', port: 0 })

@@ -1,6 +1,7 @@
 /** One exchange between its begin and its ends, over any store that can append. */
 import { v7 as uuidv7 } from 'uuid'
 import type { Exchange, LeafDraft, Receipt } from './log.ts'
+import { isTaken } from './queue.ts'
 
 type End = Parameters<Exchange['end']>[0]
 
@@ -18,6 +19,8 @@ export class OpenExchange implements Exchange {
   readonly #choices: number
   readonly #parts = new Map<number, Uint8Array[]>()
   readonly #ends = new Map<number, Promise<Receipt>>()
+  /** Ends that the store refused, by choice. */
+  readonly #failed = new Map<number, LeafDraft>()
   #begun: Promise<Receipt> | undefined
   #timer: NodeJS.Timeout | undefined
   #durableEnds = 0
@@ -52,14 +55,38 @@ export class OpenExchange implements Exchange {
 
   async #end ({ status, fields, answer }: End, choice: number): Promise<Receipt> {
     const payload = answer ?? Buffer.concat(this.#parts.get(choice) ?? [])
-    this.#parts.delete(choice)
     const draft: LeafDraft = { type: 'completion.end', id: uuidv7(), key: this.#begin.key, fields: { ...fields, begin: this.record, status, bytes_sent: payload.length, ...(this.#choices > 1 && { choice }) }, payload }
-    const receipt = await this.#place(draft)
-    if (++this.#durableEnds === this.#choices) {
-      this.#rooms.journal.release(this.record)
-      this.#rooms.closed()
+    try {
+      const receipt = await this.#place(draft)
+      this.#ended(choice)
+      return receipt
+    } catch (error) {
+      this.#failed.set(choice, draft)
+      throw error
     }
-    return receipt
+  }
+
+  /**
+   * Closes as `interrupted` what could not be ended while the store refused: its caller was told so. The leaf keeps its id,
+   * so that an end which was kept after all is not written twice.
+   */
+  async closeFailed (): Promise<void> {
+    for (const [choice, draft] of [...this.#failed]) {
+      try {
+        await this.#rooms.append([{ ...draft, fields: { ...draft.fields, status: 'interrupted' } }])
+      } catch (error) {
+        if (!isTaken(error)) return
+      }
+      this.#failed.delete(choice)
+      this.#ended(choice)
+    }
+  }
+
+  #ended (choice: number): void {
+    this.#parts.delete(choice)
+    if (++this.#durableEnds < this.#choices) return
+    this.#rooms.journal.release(this.record)
+    this.#rooms.closed()
   }
 
   /** A begin that is still held back goes into the same commit as its end. */

@@ -21,6 +21,8 @@ interface Call { readonly entries: readonly Entry[], readonly bytes: number, rea
 export class CommitQueue {
   readonly #writer: Writer
   readonly #limits: QueueLimits
+  /** Called when a store that had refused commits again. */
+  onUp: () => void = () => {}
   #waiting: Call[] = []
   #waitingEntries = 0
   #waitingBytes = 0
@@ -94,7 +96,7 @@ export class CommitQueue {
     for (const { entries, resolve, reject } of calls) {
       const mine = outcomes.slice(at, at += entries.length)
       const refused = mine.find((one) => typeof one === 'string')
-      if (refused === 'duplicate') reject(new ParallaxError('internal_error', `A record with the id ${entries[0]!.id} is in the log already.`))
+      if (refused === 'duplicate') reject(new TakenError(`A record with the id ${entries[0]!.id} is in the log already.`))
       else if (refused === 'refused') reject(unavailable(reason ?? 'the store refused'))
       else resolve(mine.map((one, place) => typeof one === 'string' ? never() : { record: entries[place]!.id, index: one.index, key_seq: one.keySeq, leaf_hash: one.hash.toString('base64') }))
     }
@@ -124,8 +126,16 @@ export class CommitQueue {
     for (const resolve of this.#idle.splice(0)) resolve()
     this.#down = reason
     if (reason !== null) this.#probeLater()
+    else this.onUp()
   }
 }
+
+/** An id that the log holds already: a defect of the writer's, or a leaf that was kept after all. */
+class TakenError extends ParallaxError {
+  constructor (message: string) { super('internal_error', message) }
+}
+
+export const isTaken = (error: unknown): boolean => error instanceof TakenError
 
 const never = (): never => { throw new Error('unreachable') }
 

@@ -56,19 +56,20 @@ class SqliteLog implements AuditLog {
   readonly #reader: Reader
   readonly #journal: Journal
   readonly #release: () => void
-  readonly #open = new Set<Exchange>()
+  readonly #open = new Set<OpenExchange>()
 
   constructor (queue: CommitQueue, reader: Reader, journal: Journal, release: () => void) {
     this.#queue = queue
     this.#reader = reader
     this.#journal = journal
     this.#release = release
+    queue.onUp = () => { for (const exchange of this.#open) void exchange.closeFailed() }
   }
 
   append (drafts: readonly LeafDraft[]): ReturnType<AuditLog['append']> { return this.#queue.append(drafts) }
 
   open (begin: LeafDraft, { deferMs = 0 }: { readonly deferMs?: number } = {}): Exchange {
-    const exchange: Exchange = new OpenExchange(begin, deferMs, {
+    const exchange: OpenExchange = new OpenExchange(begin, deferMs, {
       append: (drafts) => this.#queue.append(drafts),
       journal: this.#journal,
       closed: () => { this.#open.delete(exchange) },
@@ -100,7 +101,7 @@ class SqliteLog implements AuditLog {
   async close (): Promise<void> {
     const fields = { perspective: null, tokens: null, finish: [], source: null }
     // a log that cannot commit closes all the same; the next start finds what was left open
-    await Promise.allSettled([...this.#open].map((exchange) => exchange.end({ status: 'interrupted', fields })))
+    await Promise.allSettled([...this.#open].flatMap((exchange) => [exchange.end({ status: 'interrupted', fields }), exchange.closeFailed()]))
     await this.#queue.append([own('log.stop', {})]).catch(() => {})
     // the writer is the last to close the database: then SQLite folds its WAL into the file, and a backup of the file is whole
     this.#reader.close()
