@@ -23,7 +23,8 @@ export const hit: Bench = {
     const { size, status } = await warm(stage.gateway)
     if (!/; *hit/.test(status ?? '')) return { title, report: `Skipped: the same request twice was not answered from the cache (Cache-Status: ${status}).` }
     const constant = await stage.start(`Fastify, a constant of ${size} bytes`, './constant-route.ts', String(size))
-    const measured = await compare(stage.loader, stage.placement, stage.mock, [constant, stage.gateway, ...stage.rivals].map((system) => contestant(system, {}, 32)), stage.plan)
+    // another gateway has no cache here, another checkout of ours has
+    const measured = await compare(stage.loader, stage.placement, stage.mock, [constant, stage.gateway, ...stage.rivals.filter(({ headers }) => headers['authorization']?.startsWith('Bearer plx_'))].map((system) => contestant(system, {}, 32)), stage.plan)
     const [base, gateway] = measured
     return {
       title,

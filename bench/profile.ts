@@ -1,5 +1,5 @@
 /**
- * `node bench/profile.ts [json|hit|stream] [--seconds N] [--threads] [--to folder]`: where the gateway's CPU time a request goes, by function and by package.
+ * `node bench/profile.ts [json|hit|stream] [--seconds N] [--threads] [--root checkout] [--to folder]`: where the gateway's CPU time a request goes, by function and by package.
  * A profile slows what it measures: shares are what it gives. With `--threads` only the split between threads is told, and nothing is slowed.
  */
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
@@ -73,7 +73,7 @@ function print (title: string, of: Map<string, number>, busy: number, answers: n
 }
 
 async function main (): Promise<void> {
-  const { values, positionals: [kind = 'json'] } = parseArgs({ allowPositionals: true, options: { seconds: { type: 'string', default: '5' }, threads: { type: 'boolean', default: false }, to: { type: 'string' } } })
+  const { values, positionals: [kind = 'json'] } = parseArgs({ allowPositionals: true, options: { seconds: { type: 'string', default: '5' }, root: { type: 'string', default: '..' }, threads: { type: 'boolean', default: false }, to: { type: 'string' } } })
   const asked = ASKED[kind]
   if (!asked) throw new Error(`wanted one of ${Object.keys(ASKED).join(', ')}, got "${kind}"`)
   const placement = place(1)
@@ -83,7 +83,7 @@ async function main (): Promise<void> {
   const loader = await startLoader(placement.others)
   const mock = await startServer({ name: 'mock', cores: placement.others, file: './mock-upstream.ts' })
   const born = performance.now()
-  const gateway = await startGateway({ cores: placement.system, upstream: `http://127.0.0.1:${mock.port}/v1`, dataParent, nodeArgs: values.threads ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200'] })
+  const gateway = await startGateway({ cores: placement.system, root: values.root, upstream: `http://127.0.0.1:${mock.port}/v1`, dataParent, nodeArgs: values.threads ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200'] })
   try {
     const before = threadSeconds(gateway.pid)
     const from = (performance.now() - born + RAMP_MS) / 1000

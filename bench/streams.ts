@@ -4,7 +4,7 @@ import { chatRequest } from './request.ts'
 import { compare, ratio, type Contestant, type Measured } from './rounds.ts'
 import type { System } from './system.ts'
 import { fixed, percent, table, whole } from './table.ts'
-import { contestant, remarks } from './throughput.ts'
+import { contestant, harnessShare, remarks } from './throughput.ts'
 
 const CHUNKS = 100
 /** Streams until the code is compiled: each runs the relay a hundred times. */
@@ -39,7 +39,7 @@ export const relay: Bench = {
     }
     const report = table(
       ['system', 'chunks/s', 'of the pipe', 'CPU µs a chunk', 'CPU of the pipe', 'CPU µs a stream', 'failed', 'harness busy'],
-      measured.map((one) => [one.name, whole(one.eventsPerSecond), range(one, 'eventsPerSecond'), fixed(one.cpuPerEvent, 1), range(one, 'cpuPerEvent'), whole(one.cpuPerAnswer), whole(one.failures), percent(one.harnessBusy)]))
+      measured.map((one) => [one.name, whole(one.eventsPerSecond), range(one, 'eventsPerSecond'), fixed(one.cpuPerEvent, 1), range(one, 'cpuPerEvent'), whole(one.cpuPerAnswer), whole(one.failures), harnessShare(one)]))
     const gateway = stage.gateway ? measured[2] : undefined
     return {
       title: `Streams of ${CHUNKS} chunks, each in its own turn of the upstream's loop, 32 at once`,

@@ -38,7 +38,7 @@ export function startNode ({ cores, file, args = [], nodeArgs = [], env }: Omit<
   running.add(child)
   child.once('exit', () => running.delete(child))
   let text = ''
-  child.stderr!.on('data', (part: Buffer) => { text = (text + part.toString()).slice(-4000) })
+  child.stderr.on('data', (part: Buffer) => { text = (text + part.toString()).slice(-4000) })
   return { child, said: () => text, stop: () => stopChild(child) }
 }
 

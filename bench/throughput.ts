@@ -11,6 +11,8 @@ const HARNESS_LIMIT = 0.85
 
 export const contestant = (system: System, asked: Asked, connections: number): Contestant => ({ system, job: { ...chatRequest(system, asked), connections, rate: null } })
 
+export const harnessShare = ({ harnessBusy }: Measured): string => `${percent(harnessBusy)}${harnessBusy > HARNESS_LIMIT ? ' (!)' : ''}`
+
 const range = ({ middle, low, high }: ReturnType<typeof ratio>): string => `${fixed(middle, 2)} (${fixed(low, 2)}–${fixed(high, 2)})`
 
 /** The table of a comparison; `base` is the row that the others are held against. */
@@ -24,7 +26,7 @@ export function comparisonTable (measured: readonly Measured[], base: Measured):
     fixed(one.p50, 2),
     fixed(one.p99, 2),
     whole(one.failures),
-    `${percent(one.harnessBusy)}${one.harnessBusy > HARNESS_LIMIT ? ' (!)' : ''}`,
+    harnessShare(one),
   ])
   return table(HEAD, rows)
 }
