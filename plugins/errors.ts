@@ -1,7 +1,7 @@
 /** The side door: every throw leaves through here, in the shape its path promises, and on record where one is due. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
-import { v7 as uuidv7 } from 'uuid'
+import { newId } from '../src/ids.ts'
 import { ReaderGone } from '../src/chat/frame-stream.ts'
 import { ERRORS, ParallaxError } from '../src/errors.ts'
 import { asParallaxError, errorReply } from '../src/replies.ts'
@@ -27,7 +27,7 @@ export default plugin(async (app: FastifyInstance) => {
     const { caller, told } = request
     if (!request.routeOptions.config.recorded || !caller || !told || told.record || error.statusCode === 429 || error.code === 'audit_unavailable') return error
     try {
-      const id = uuidv7()
+      const id = newId()
       await audit.append([{
         type: 'completion.refused',
         id,

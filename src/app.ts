@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import autoload from '@fastify/autoload'
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyServerOptions } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
-import { v7 as uuidv7 } from 'uuid'
+import { newId } from './ids.ts'
 import { onConnectionError } from './connection-errors.ts'
 import { asParallaxError, errorReply } from './replies.ts'
 import type { Services } from './services.ts'
@@ -37,7 +37,7 @@ export async function buildApp (services: Services, options: AppOptions = {}): P
     connectionTimeout: 0,
     keepAliveTimeout: 65_000,
     routerOptions: { maxParamLength: PARAM_BYTES },
-    genReqId: () => uuidv7(),
+    genReqId: newId,
     requestIdHeader: false,
     // a request that came over an open connection is answered, not cut, while the rest drains
     return503OnClosing: false,

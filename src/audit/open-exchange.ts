@@ -1,5 +1,5 @@
 /** One exchange between its begin and its ends, over any store that can append. */
-import { v7 as uuidv7 } from 'uuid'
+import { newId } from '../ids.ts'
 import type { Exchange, LeafDraft, Receipt } from './log.ts'
 import { isTaken } from './queue.ts'
 
@@ -55,7 +55,7 @@ export class OpenExchange implements Exchange {
 
   async #end ({ status, fields, answer }: End, choice: number): Promise<Receipt> {
     const payload = answer ?? Buffer.concat(this.#parts.get(choice) ?? [])
-    const draft: LeafDraft = { type: 'completion.end', id: uuidv7(), key: this.#begin.key, fields: { ...fields, begin: this.record, status, bytes_sent: payload.length, ...(this.#choices > 1 && { choice }) }, payload }
+    const draft: LeafDraft = { type: 'completion.end', id: newId(), key: this.#begin.key, fields: { ...fields, begin: this.record, status, bytes_sent: payload.length, ...(this.#choices > 1 && { choice }) }, payload }
     try {
       const receipt = await this.#place(draft)
       this.#ended(choice)

@@ -1,5 +1,5 @@
 /** Closes the records that a dead process left open, with what it had journalled as their answer. */
-import { v7 as uuidv7 } from 'uuid'
+import { newId } from '../ids.ts'
 import type { DatabaseSync } from 'node:sqlite'
 import type { Json, LeafDraft } from './log.ts'
 
@@ -16,7 +16,7 @@ export function missingEnds (db: DatabaseSync, journalled: ReadonlyMap<string, R
     return Array.from({ length: choices }, (_, choice) => choice).filter((choice) => !done.has(choice)).map((choice): LeafDraft => {
       const payload = journalled.get(id)?.get(choice) ?? new Uint8Array()
       return {
-        type: 'completion.end', id: uuidv7(), key: begin.key, payload,
+        type: 'completion.end', id: newId(), key: begin.key, payload,
         fields: {
           begin: id, status: 'interrupted', bytes_sent: payload.length, tokens: null, finish: [], source: null,
           perspective: begin.perspective, model: begin.model, adapter_sha256: begin.adapter_sha256,

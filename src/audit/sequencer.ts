@@ -3,7 +3,7 @@
  * The only writer of the database. Knows nothing of threads, queues or exchanges.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { v7 as uuidv7 } from 'uuid'
+import { newId } from '../ids.ts'
 import type { Entry, Outcome, Placed } from './packet.ts'
 import { fill, leafHash, template } from './record.ts'
 
@@ -154,7 +154,7 @@ export class Sequencer {
 }
 
 function clockLeaf (behindMs: number): Entry {
-  const id = uuidv7()
+  const id = newId()
   return {
     id, type: 'clock.anomaly', key: null, perspective: null, status: null, begin: null, choices: 0, salt: null, payload: null, call: 0,
     template: template({ type: 'clock.anomaly', id, key: null, fields: { behind_ms: behindMs } }, null),

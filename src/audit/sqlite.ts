@@ -1,6 +1,6 @@
 /** The audit log on SQLite, for one process. Everything it promises is in log.ts. */
 import { mkdirSync } from 'node:fs'
-import { v7 as uuidv7 } from 'uuid'
+import { newId } from '../ids.ts'
 import { openForReading } from './database.ts'
 import { Journal, readJournal } from './journal.ts'
 import type { AuditLog, Exchange, LeafDraft, RecordQuery } from './log.ts'
@@ -49,7 +49,7 @@ export async function openSqliteLog ({ directory, limits, direct, maxPages }: Sq
   }
 }
 
-const own = (type: 'log.start' | 'log.stop', fields: LeafDraft['fields']): LeafDraft => ({ type, id: uuidv7(), key: null, fields })
+const own = (type: 'log.start' | 'log.stop', fields: LeafDraft['fields']): LeafDraft => ({ type, id: newId(), key: null, fields })
 
 class SqliteLog implements AuditLog {
   readonly #queue: CommitQueue

@@ -1,6 +1,6 @@
 /** Which two requests are the same one, and what a request allows the cache to do. Pure. */
 import { hash } from 'node:crypto'
-import canonicalize from 'canonicalize'
+import { canonical } from '../canonical.ts'
 
 /** Everything beside the request that decides an answer. */
 export interface CacheScope {
@@ -16,8 +16,9 @@ const NOT_SEMANTIC = new Set(['stream', 'stream_options', 'perspective', 'model'
 
 /** SHA-256 (hex) over the canonical JSON (RFC 8785) of the whole request, unknown members included, and its scope. */
 export function cacheKey (request: Readonly<Record<string, unknown>>, scope: CacheScope): string {
-  const semantic = Object.fromEntries(Object.entries(request).filter(([name]) => !NOT_SEMANTIC.has(name)))
-  return hash('sha256', canonicalize({ request: semantic, scope })!)
+  const semantic: Record<string, unknown> = {}
+  for (const name of Object.keys(request)) if (!NOT_SEMANTIC.has(name)) semantic[name] = request[name]
+  return hash('sha256', canonical({ request: semantic, scope }))
 }
 
 export interface CacheWish {

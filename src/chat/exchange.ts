@@ -1,5 +1,5 @@
 /** The leaves of one exchange: what is written at its begin and at its end. Knows the record's words, not how it is kept. */
-import { v7 as uuidv7 } from 'uuid'
+import { newId } from '../ids.ts'
 import type { EndStatus, Exchange, Json, LeafDraft, Receipt } from '../audit/log.ts'
 import type { Disclosure } from '../disclosure/disclose.ts'
 import { ParallaxError } from '../errors.ts'
@@ -18,27 +18,37 @@ export interface BeginFacts {
   readonly ruling: Ruling | null
 }
 
-const spokenFor = ({ member }: Disclosure): Json => ({ id: member.id, mode: member.mode, weights: member.weights, draw: member.draw })
+/** Frozen, one a disclosure: its canonical text is then made once. */
+const spoken = new WeakMap<Disclosure, Json>()
+
+function spokenFor (disclosure: Disclosure): Json {
+  let words = spoken.get(disclosure)
+  if (words === undefined) {
+    const { id, mode, weights, draw } = disclosure.member
+    spoken.set(disclosure, words = Object.freeze({ draw, id, mode, weights }))
+  }
+  return words
+}
 
 /** `perspective` is who speaks; `asked` is who was asked, which differs where a policy text stands in. */
 export function beginLeaf (facts: BeginFacts, raw: Uint8Array): LeafDraft {
   const { caller, disclosure, ruling } = facts
   return {
     type: 'completion.begin',
-    id: uuidv7(),
+    id: newId(),
     key: caller.key,
     fields: {
-      tenant: caller.tenant,
-      request: facts.requestId,
-      model_asked: facts.asked,
-      stream: facts.stream,
-      choices: 1,
-      asked: facts.route.perspective.id,
-      perspective: spokenFor(disclosure),
-      model: disclosure.model,
       adapter_sha256: disclosure.member.expert.adapter_sha256,
+      asked: facts.route.perspective.id,
+      choices: 1,
+      model: disclosure.model,
+      model_asked: facts.asked,
       notice: disclosure.member.notice,
-      ...(ruling && { policy: { rule: ruling.rule, version: ruling.version } }),
+      perspective: spokenFor(disclosure),
+      policy: ruling ? { rule: ruling.rule, version: ruling.version } : undefined,
+      request: facts.requestId,
+      stream: facts.stream,
+      tenant: caller.tenant,
     },
     payload: raw,
   }
@@ -54,15 +64,15 @@ export interface EndFacts {
 }
 
 /** `bytes_sent` is the log's to add where it journals; here stands what the answer was. */
-export function endFields ({ disclosure, tokens, finish, source, error }: EndFacts): Record<string, Json> {
+export function endFields ({ disclosure, tokens, finish, source, error }: EndFacts): Record<string, Json | undefined> {
   return {
-    perspective: spokenFor(disclosure),
-    model: disclosure.model,
     adapter_sha256: disclosure.member.expert.adapter_sha256,
-    tokens,
+    error: error === undefined ? undefined : error instanceof ParallaxError ? error.code : error instanceof ReaderGone ? 'client_abort' : 'internal_error',
     finish,
+    model: disclosure.model,
+    perspective: spokenFor(disclosure),
     source,
-    ...(error !== undefined && { error: error instanceof ParallaxError ? error.code : error instanceof ReaderGone ? 'client_abort' : 'internal_error' }),
+    tokens,
   }
 }
 

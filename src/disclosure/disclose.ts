@@ -45,6 +45,20 @@ const serialise = {
   digest: (hex: string): ArrayBuffer => Uint8Array.from(Buffer.from(hex, 'hex')).buffer,
 }
 
+/** The date is in whole seconds: many answers of a busy second share its words. */
+function perSecond (write: (date: Date) => string): (date: Date) => string {
+  let second = Number.NaN
+  let words = ''
+  return (date) => {
+    const now = Math.floor(date.getTime() / 1000)
+    if (now !== second) {
+      second = now
+      words = write(date)
+    }
+    return words
+  }
+}
+
 /** Shared by every perspective: the member and headers of one that answers as itself. */
 export function disclose (perspective: Perspective, mode: string, weights: Readonly<Record<string, number>>, speaker: Speaker, provider: string): Disclosure {
   const card = `/v1/perspectives/${perspective.id}/card`
@@ -70,7 +84,7 @@ export function disclose (perspective: Perspective, mode: string, weights: Reado
       'perspective-notice': serialise.string(perspective.notice),
       link: `<${card}>; rel="describedby"`,
     },
-    aiDisclosure: (date) => serializeDictionary({ mode: [new Token('machine-generated'), new Map()], model: [named, new Map()], provider: [provider, new Map()], date: [date, new Map()] }),
+    aiDisclosure: perSecond((date) => serializeDictionary({ mode: [new Token('machine-generated'), new Map()], model: [named, new Map()], provider: [provider, new Map()], date: [date, new Map()] })),
   }
 }
 

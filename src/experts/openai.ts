@@ -99,21 +99,30 @@ export class OpenAIExpert implements Expert {
   }
 
   async #text (response: Dispatcher.ResponseData, signal: AbortSignal, limit = this.#limits.answerBytes): Promise<string> {
-    const parts: Buffer[] = []
-    let bytes = 0
     try {
-      for await (const part of response.body as AsyncIterable<Buffer>) {
-        bytes += part.length
-        if (bytes > limit) throw new ParallaxError('expert_failed', `The expert's answer is longer than ${limit} bytes.`)
-        parts.push(part)
-      }
-      const whole = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
-      return new TextDecoder('utf-8', { fatal: true }).decode(whole)
+      return DECODER.decode(await wholeBody(response, limit))
     } catch (thrown) {
       if (thrown instanceof TypeError) throw new ParallaxError('expert_failed', 'The expert\'s answer is not valid UTF-8.', { cause: thrown })
       throw fromThrown(thrown, signal)
     }
   }
+}
+
+const DECODER = new TextDecoder('utf-8', { fatal: true })
+
+/** By events: an async iterator costs a promise a piece, and most answers come in one. */
+function wholeBody ({ body }: Dispatcher.ResponseData, limit: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = []
+    let bytes = 0
+    body.on('data', (part: Buffer) => {
+      bytes += part.length
+      parts.push(part)
+      if (bytes > limit) body.destroy(new ParallaxError('expert_failed', `The expert's answer is longer than ${limit} bytes.`))
+    })
+    body.on('error', reject)
+    body.on('end', () => { resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)) })
+  })
 }
 
 /** Ends a call whose answer is not wanted. undici then reports the abort as an error of the body, which nobody else listens to. */

@@ -2,7 +2,7 @@
  * What the audit log hears of keys: pseudonyms, scopes and times; never a secret, and never a name, since the log cannot forget.
  * Knows nothing of stores but that they can remember a leaf they owe.
  */
-import { v7 as uuidv7 } from 'uuid'
+import { newId } from '../ids.ts'
 import type { AuditLog, LeafDraft } from '../audit/log.ts'
 import { ParallaxError } from '../errors.ts'
 import type { Actor, KeyRecord } from './keys.ts'
@@ -12,13 +12,13 @@ export type KeyLeaves = Pick<AuditLog, 'append' | 'record'>
 
 export const createdLeaf = (key: KeyRecord, by: Actor, replaces?: string): LeafDraft => ({
   type: 'key.created',
-  id: uuidv7(),
+  id: newId(),
   key: by,
   fields: { subject: key.id, tenant: key.tenant, scopes: key.scopes, default_perspective: key.defaultPerspective, expires: key.expires, ...(replaces === undefined ? {} : { replaces }) },
 })
 
 /** `effective` lies ahead where a rotation leaves an overlap. */
-export const revokedLeaf = (subject: string, effective: number, by: Actor): LeafDraft => ({ type: 'key.revoked', id: uuidv7(), key: by, fields: { subject, effective } })
+export const revokedLeaf = (subject: string, effective: number, by: Actor): LeafDraft => ({ type: 'key.revoked', id: newId(), key: by, fields: { subject, effective } })
 
 /** Resolves when the leaves are durable; throws `audit_unavailable`. */
 export async function appendLeaves (audit: KeyLeaves, drafts: readonly LeafDraft[]): Promise<void> {

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
-import { v7 as uuidv7 } from 'uuid'
+import { newId } from '../../../src/ids.ts'
 import { z } from 'zod'
 import type { Json, RecordQuery, StoredRecord } from '../../../src/audit/log.ts'
 import { ParallaxError } from '../../../src/errors.ts'
@@ -70,7 +70,7 @@ export default async function records (plain: FastifyInstance): Promise<void> {
 
   /** Durable before anything is shown. */
   async function onRecord (request: FastifyRequest, what: Record<string, Json | undefined>): Promise<void> {
-    await audit.append([{ type: 'audit.read', id: uuidv7(), key: request.caller!.key, fields: { request: request.id, ...what } }])
+    await audit.append([{ type: 'audit.read', id: newId(), key: request.caller!.key, fields: { request: request.id, ...what } }])
   }
 
   app.get('/records', {

@@ -1,0 +1,49 @@
+/** Canonical JSON by RFC 8785. Its rules are ECMAScript's own for numbers and strings; only the order of members is to be made. Pure. */
+
+const memberNames = new Map<string, string>()
+/** Names come from requests too: the memory of them is bounded. */
+const NAMES_KEPT = 512
+
+function nameOf (name: string): string {
+  let text = memberNames.get(name)
+  if (text === undefined) {
+    text = `${JSON.stringify(name)}:`
+    if (memberNames.size < NAMES_KEPT && name.length < 64) memberNames.set(name, text)
+  }
+  return text
+}
+
+/** `"name":value`, the part of an object's text that one member makes. */
+export const canonicalMember = (name: string, value: unknown): string => nameOf(name) + canonical(value)
+
+/** Sorted by UTF-16 code units, as the RFC asks; most objects that we make are in order already. */
+export function sorted (names: string[]): string[] {
+  for (let at = 1; at < names.length; at++) if (names[at - 1]! > names[at]!) return names.sort()
+  return names
+}
+
+/** Texts of objects that cannot change any more. */
+const frozen = new WeakMap<object, string>()
+
+/** Members that are undefined are left out, as JSON.stringify does. Throws RangeError for a number that JSON cannot hold. */
+export function canonical (value: unknown): string {
+  if (value === null || typeof value !== 'object') {
+    if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError(`JSON cannot hold the number ${value}.`)
+    return JSON.stringify(value)
+  }
+  if (!Object.isFrozen(value)) return textOf(value)
+  let text = frozen.get(value)
+  if (text === undefined) frozen.set(value, text = textOf(value))
+  return text
+}
+
+function textOf (value: object): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  const members = value as Readonly<Record<string, unknown>>
+  let text = ''
+  for (const name of sorted(Object.keys(members))) {
+    const member = members[name]
+    if (member !== undefined) text += (text === '' ? '' : ',') + canonicalMember(name, member)
+  }
+  return `{${text}}`
+}
