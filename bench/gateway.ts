@@ -24,7 +24,9 @@ export interface GatewayStart {
   readonly dataParent: string
 }
 
-const START_MS = 120_000
+const START_MS = 45_000
+/** Of what the gateway said before it gave up. */
+const TAIL = 600
 const PERSPECTIVES = ['progressive', 'conservative', 'baseline']
 
 export async function startGateway ({ name = 'Parallax', cores, root = '..', upstream, nodeArgs = [], env = {}, dataParent }: GatewayStart): Promise<Gateway> {
@@ -61,8 +63,8 @@ export async function startGateway ({ name = 'Parallax', cores, root = '..', ups
   try {
     const deadline = Date.now() + START_MS
     for (let why = 'no answer yet'; ; await sleep(100)) {
-      if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}: ${output}${said()}`)
-      if (Date.now() > deadline) throw new Error(`the gateway was not ready within ${START_MS} ms (${why}): ${output}${said()}`)
+      if (child.exitCode !== null) throw new Error(`the gateway ended with ${child.exitCode}: ${`${output}${said()}`.slice(-TAIL)}`)
+      if (Date.now() > deadline) throw new Error(`the gateway was not ready within ${START_MS} ms (${why.slice(0, TAIL)})`)
       try {
         const ready = await fetch(`http://127.0.0.1:${port}/readyz`)
         if (ready.ok) break
