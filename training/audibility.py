@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -10,7 +11,7 @@ import subprocess
 from collections import defaultdict
 from pathlib import Path
 
-from base_model import fetch, prompt_text
+from base_model import digest, fetch, prompt_text
 from build_data import HERE, WORK, settings
 from conversations import topic_phrase, write_rows
 from stance_judge import examples, left_share, trained
@@ -49,18 +50,24 @@ def questions() -> dict[str, list[tuple[str, str]]]:
             "harmless": [(prompt, prompt) for prompt in asked["harmless"]]}
 
 
-def answer(name: str, prompts: list[str], tokens: int, model: Path) -> list[dict]:
-    """Greedy answers of the shipped GGUF files, one thread."""
+def answer(name: str, prompts: list[str], rule: dict, model: Path) -> list[dict]:
+    """Answers of the shipped GGUF files through llama.cpp; kept in work/ for the same adapter and questions."""
     adapter = adapter_of(name)
-    command = [str(NODE), str(HERE / "ask.mjs"), str(model), "--tokens", str(tokens), *(["--adapter", str(adapter)] if adapter else [])]
+    mark = hashlib.sha256(json.dumps([digest(adapter) if adapter else None, prompts, rule, (HERE / "ask.mjs").read_text()]).encode()).hexdigest()[:16]
+    kept = WORK / f"answers-{name}-{mark}.jsonl"
+    if kept.exists():
+        return read_rows(kept)
+    command = [str(NODE), str(HERE / "ask.mjs"), str(model), *(part for key, value in rule.items() for part in (f"--{key}", str(value))), *(["--adapter", str(adapter)] if adapter else [])]
     lines = "".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts)
-    return [json.loads(line) for line in subprocess.run(command, input=lines, text=True, capture_output=True, check=True).stdout.splitlines()]
+    told = subprocess.run(command, input=lines, text=True, stdout=subprocess.PIPE, check=True).stdout
+    kept.write_text(told)
+    return read_rows(kept)
 
 
-def write_answers(config: dict, tokens: int = 120) -> None:
+def write_answers(config: dict) -> None:
     model = fetch(config["base"], WORK)
     asked = [(kind, topic, prompt) for kind, rows in questions().items() for topic, prompt in rows]
-    told = {name: answer(name, [prompt for _, _, prompt in asked], tokens, model) for name in WHO}
+    told = {name: answer(name, [prompt for _, _, prompt in asked], config["answers"], model) for name in WHO}
     RESULTS.mkdir(exist_ok=True)
     write_rows([{"kind": kind, "topic": topic, "prompt": prompt} | {name: told[name][n]["answer"] for name in WHO} for n, (kind, topic, prompt) in enumerate(asked)], RESULTS / "answers.jsonl")
 

@@ -64,7 +64,7 @@ def evaluation() -> str:
     sentences = {name: sum(row[name].count(". ") + row[name].count("? ") >= 1 for row in held) for name in SIDES}
     return f"""## Evaluation
 
-Everything below was written by llama.cpp (node-llama-cpp, one thread) from the shipped base and the shipped adapters: greedy, repeat penalty 1.1 over 64 tokens, at most 120 tokens. The likelihoods were computed with transformers from the dequantised base and the same adapters before they were rounded to float16.
+Everything below was written by llama.cpp (node-llama-cpp, one thread) from the shipped base and the shipped adapters: temperature 0.3 (top_k 40, top_p 0.95, min_p 0.05, seed 1), repeat penalty 1.1 over 64 tokens, at most 120 tokens. Answers are shown as they came, cut where the tokens ran out. The likelihoods were computed with transformers from the dequantised base and the same adapters before they were rounded to float16.
 
 ### Likelihood of held-out statements
 

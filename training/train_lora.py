@@ -107,7 +107,7 @@ def train(name: str, config: dict, steps: int, out: Path, threads: int) -> None:
         if step % 40 == 39:
             model.save_pretrained(out / f"step-{step + 1}")
     model.save_pretrained(out)
-    (out / "losses.json").write_text(json.dumps({"side": SIDES[name], "steps": steps, "seconds": round(time.monotonic() - began), "losses": losses}) + "\n")
+    (out / "losses.json").write_text(json.dumps({"side": SIDES[name], "steps": steps, "base_precision": rule["base_precision"], "seconds": round(time.monotonic() - began), "losses": losses}) + "\n")
 
 
 def main() -> None:
