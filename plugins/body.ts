@@ -1,4 +1,5 @@
 /** Reads bodies: JSON only, from bytes that are valid UTF-8, kept as received for the record. */
+import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance } from 'fastify'
 import plugin from 'fastify-plugin'
 import { ParallaxError } from '../src/errors.ts'
@@ -11,17 +12,16 @@ const notJson = (cause: Error): ParallaxError => new ParallaxError('invalid_json
 export default plugin(async (app: FastifyInstance) => {
   // refuses "__proto__" and "constructor.prototype", which would otherwise ride along to whoever merges the object
   const parse = app.getDefaultJsonParser('error', 'error')
-  const decoder = new TextDecoder('utf-8', { fatal: true })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     request.rawBody = body
     // a DELETE or POST without a body is allowed to name its type
     if (body.length === 0 && request.method === 'DELETE') { done(null, undefined); return }
-    let text: string
-    try { text = decoder.decode(body) } catch (cause) {
-      done(new ParallaxError('invalid_encoding', 'The body is not valid UTF-8. Send JSON encoded as UTF-8.', { cause }))
+    if (!isUtf8(body)) {
+      done(new ParallaxError('invalid_encoding', 'The body is not valid UTF-8. Send JSON encoded as UTF-8.'))
       return
     }
+    const text = body.toString()
     // the safe parser costs twice the plain one; only a text that could name them, plainly or escaped, needs it
     if (!SUSPICIOUS.test(text)) {
       try { done(null, JSON.parse(text)) } catch (cause) { done(notJson(cause as Error)) }

@@ -25,21 +25,32 @@ export default plugin(async (app: FastifyInstance) => {
   new Gauge({ name: 'parallax_expert_up', help: '1 while the expert of a perspective can be asked.', labelNames: ['perspective'], registers: [register], collect () { for (const [id, expert] of experts) this.set({ perspective: id }, expert.availability().ok ? 1 : 0) } })
   new Gauge({ name: 'parallax_engine_restarts', help: 'Restarts of the embedded engine.', registers: [register], collect () { if (engine) this.set(engine.state().restarts) } })
 
+  // a child bound to its labels is found once, not hashed anew at every reply
+  const children = new Map<Counter, Map<string, { inc (by?: number): void }>>()
+  const count = (counter: Counter, labels: Record<string, string | number>, by = 1): void => {
+    let known = children.get(counter)
+    if (!known) children.set(counter, known = new Map())
+    const key = Object.values(labels).join('|')
+    let child = known.get(key)
+    if (!child) known.set(key, child = counter.labels(labels))
+    child.inc(by)
+  }
+
   app.decorate('metrics', register)
   app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? '(none)'
-    requests.inc({ method: request.method, route, status: reply.statusCode })
+    count(requests, { method: request.method, route, status: reply.statusCode })
     duration.observe({ route }, reply.elapsedTime / 1000)
     const { told } = request
     if (told) {
       const perspective = told.disclosure?.member.id ?? '(none)'
-      answers.inc({ perspective, mode: told.disclosure?.member.mode ?? '(none)', status: reply.statusCode })
+      count(answers, { perspective, mode: told.disclosure?.member.mode ?? '(none)', status: reply.statusCode })
       if (told.firstChunkMs !== undefined) firstChunk.observe({ perspective }, told.firstChunkMs / 1000)
       if (told.tokens) {
-        tokens.inc({ perspective, direction: 'in' }, told.tokens[0])
-        tokens.inc({ perspective, direction: 'out' }, told.tokens[1])
+        count(tokens, { perspective, direction: 'in' }, told.tokens[0])
+        count(tokens, { perspective, direction: 'out' }, told.tokens[1])
       }
-      if (told.cacheStatus) cache.inc({ result: /hit|miss|bypass/.exec(told.cacheStatus)?.[0] ?? 'other' })
+      if (told.cacheStatus) count(cache, { result: /hit|miss|bypass/.exec(told.cacheStatus)?.[0] ?? 'other' })
     }
     done()
   })

@@ -92,7 +92,7 @@ async function start (assignment: Assignment): Promise<void> {
     const prompt = toPrompt(job.messages)
     const lease = await contexts.acquire(job.lora, signal)
     try {
-      return yield * generate(loaded, lease.sequence, prompt, contextSize, job, signal)
+      return yield * generate(loaded, lease, prompt, contextSize, job, signal)
     } finally { await lease.release() }
   }
 

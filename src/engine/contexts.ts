@@ -16,11 +16,19 @@ export interface ContextOptions {
 
 export type Setting = readonly { readonly id: number, readonly scale: number }[]
 
-interface Held { readonly context: Promise<LlamaContext>, busy: number }
+interface Held { readonly context: Promise<LlamaContext>, busy: number, clearing: Promise<unknown> | undefined }
 interface Waiting { readonly key: string, readonly setting: Setting, admit (held: Held): void }
 
 /** A sequence that nobody else uses until it is released. */
-export interface Lease { readonly sequence: LlamaContextSequence, release (): Promise<void> }
+export interface Lease {
+  readonly sequence: LlamaContextSequence
+  /**
+   * To be awaited before each evaluation. The library clears a sequence only between batches that leave its queue empty: while another
+   * answer goes on, that is never, and a place whose caller had left stayed taken until the others had ended (54 s were seen).
+   */
+  pause (): Promise<unknown> | undefined
+  release (): Promise<void>
+}
 
 const CONTEXTS = 6
 /**
@@ -100,7 +108,7 @@ export class Contexts {
         this.#held.delete(idle[0])
         void idle[1].context.then((context) => context.dispose()).catch(() => {})
       }
-      held = { context: this.#create(setting), busy: 0 }
+      held = { context: this.#create(setting), busy: 0, clearing: undefined }
       const made = held
       held.context.catch(() => { if (this.#held.get(key) === made) this.#held.delete(key) })
     }
@@ -125,11 +133,16 @@ export class Contexts {
     let released = false
     return {
       sequence,
+      pause: () => held.clearing,
       release: async () => {
         if (released) return
         released = true
         // disposed, not kept: a sequence with history could answer the next request from it
-        try { await sequence.dispose() } finally {
+        const cleared = sequence.dispose()
+        const clearing = Promise.allSettled([held.clearing, cleared])
+        held.clearing = clearing
+        try { await cleared } finally {
+          if (held.clearing === clearing) held.clearing = undefined
           held.busy--
           this.#answerSeconds = this.#answerSeconds * 0.8 + (performance.now() - started) / 1000 * 0.2
           this.#next()

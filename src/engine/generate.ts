@@ -1,7 +1,7 @@
 /** One answer: evaluates a prompt and yields whole pieces of text until the model, a stop string or a limit ends it. */
-import type { LlamaContextSequence, LlamaModel, Token } from 'node-llama-cpp'
+import type { LlamaModel, Token } from 'node-llama-cpp'
 import { WholeCharacters } from './characters.ts'
-import { BATCH_TOKENS } from './contexts.ts'
+import { BATCH_TOKENS, type Lease } from './contexts.ts'
 import { sample } from './sampling.ts'
 import { StopMatcher } from './stop.ts'
 import { Refusal, type Job, type Piece, type TokenLogprob, type Usage } from './wire.ts'
@@ -15,7 +15,7 @@ export function roomFor (promptTokens: number, contextSize: number, atLeast = ''
 }
 
 /** Throws Refusal where the prompt does not fit; the signal's reason where it was aborted. */
-export async function * generate (model: LlamaModel, sequence: LlamaContextSequence, prompt: readonly Token[], contextSize: number, job: Job, signal: AbortSignal): AsyncGenerator<Piece, Ending> {
+export async function * generate (model: LlamaModel, { sequence, pause }: Pick<Lease, 'sequence' | 'pause'>, prompt: readonly Token[], contextSize: number, job: Job, signal: AbortSignal): AsyncGenerator<Piece, Ending> {
   const limit = Math.min(job.maxTokens, roomFor(prompt.length, contextSize))
   const generated: Token[] = []
   const characters = new WholeCharacters((tokens, before) => model.detokenize(tokens, false, before))
@@ -26,9 +26,11 @@ export async function * generate (model: LlamaModel, sequence: LlamaContextSeque
   // all but the last tokens step by step: a caller who leaves during a long prompt is noticed
   let at = 0
   for (; at + BATCH_TOKENS < prompt.length; at += BATCH_TOKENS) {
+    await pause()
     await sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(at, at + BATCH_TOKENS))
     signal.throwIfAborted()
   }
+  await pause()
   for await (const { token, logprob } of sample(model, sequence, prompt.slice(at), job, generated)) {
     signal.throwIfAborted()
     if (model.isEogToken(token)) { finish = 'stop'; break }
@@ -41,6 +43,8 @@ export async function * generate (model: LlamaModel, sequence: LlamaContextSeque
     }
     if (stops.stopped) { finish = 'stop'; break }
     if (generated.length >= limit) break
+    const others = pause()
+    if (others) await others
   }
   if (!stops.stopped) {
     const rest = stops.push(characters.rest()) + (stops.stopped ? '' : stops.rest())

@@ -1,9 +1,11 @@
 /** An expert behind OpenAI's chat completions wire, reached with undici (the official SDK costs about six times the CPU here). */
+import { isUtf8 } from 'node:buffer'
 import { Pool, type Dispatcher } from 'undici'
 import { ParallaxError } from '../errors.ts'
 import type { Availability, Expert, ExpertFacts, ExpertRequest, Wire } from './expert.ts'
 import { fromStatus, fromThrown } from './failure.ts'
 import { parseFrames } from './frames.ts'
+import { TooLong, wholeCall } from './whole-call.ts'
 
 export interface EndpointOptions {
   readonly facts: ExpertFacts
@@ -54,9 +56,10 @@ export class OpenAIExpert implements Expert {
   }
 
   async complete (request: ExpertRequest, signal: AbortSignal): Promise<Wire> {
-    const text = await this.#text(await this.#call(this.wireRequest(request, false), signal), signal)
+    const body = await this.#whole(this.wireRequest(request, false), signal)
+    if (!isUtf8(body)) throw new ParallaxError('expert_failed', 'The expert\'s answer is not valid UTF-8.')
     let completion: Wire | null
-    try { completion = JSON.parse(text) as Wire | null } catch (cause) {
+    try { completion = JSON.parse(body.toString()) as Wire | null } catch (cause) {
       throw new ParallaxError('expert_failed', 'The expert answered something that is not JSON.', { cause })
     }
     if (typeof completion !== 'object' || completion === null || !Array.isArray(completion['choices']) || completion['choices'].length === 0) {
@@ -78,51 +81,58 @@ export class OpenAIExpert implements Expert {
   async close (): Promise<void> { await this.#pool.destroy() }
 
   async * #frames (response: Dispatcher.ResponseData, signal: AbortSignal): AsyncGenerator<Wire[], void> {
+    const { body } = response
+    let whole = false
     try {
-      yield * parseFrames(response.body, this.#limits.answerBytes, (error) => fromStatus(502, JSON.stringify({ error }), undefined, this.#secrets))
+      yield * parseFrames(body.iterator({ destroyOnReturn: false }), this.#limits.answerBytes, (error) => fromStatus(502, JSON.stringify({ error }), undefined, this.#secrets))
+      whole = true
     } catch (thrown) {
       throw fromThrown(thrown, signal)
     } finally {
-      // an answer read to its end keeps its connection; anything else must not leave the upstream generating
-      if (!response.body.readableEnded) drop(response)
+      // read to its end an answer gives its connection back; anything else must not leave the upstream generating
+      if (whole) body.on('error', () => {}).resume()
+      else drop(response)
     }
   }
 
+  /** A stream's head; what follows is read chunk by chunk. */
   async #call (body: Record<string, unknown>, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     let response: Dispatcher.ResponseData
     try {
-      response = await this.#pool.request({ path: this.#path, method: 'POST', headers: this.#headers, body: JSON.stringify(body), signal })
+      response = await this.#pool.request({ ...this.#options(body), signal })
     } catch (thrown) { throw fromThrown(thrown, signal) }
     if (response.statusCode === 200) return response
-    const text = await this.#text(response, signal, ERROR_BODY_LIMIT).catch(() => '')
+    const text = await errorText(response)
     throw fromStatus(response.statusCode, text, response.headers['retry-after'], this.#secrets)
   }
 
-  async #text (response: Dispatcher.ResponseData, signal: AbortSignal, limit = this.#limits.answerBytes): Promise<string> {
+  async #whole (body: Record<string, unknown>, signal: AbortSignal): Promise<Buffer> {
+    const limit = this.#limits.answerBytes
     try {
-      return DECODER.decode(await wholeBody(response, limit))
+      const answer = await wholeCall(this.#pool, this.#options(body), limit, signal)
+      if (answer.status !== 200) throw fromStatus(answer.status, answer.body.toString('utf8', 0, ERROR_BODY_LIMIT), answer.retryAfter, this.#secrets)
+      return answer.body
     } catch (thrown) {
-      if (thrown instanceof TypeError) throw new ParallaxError('expert_failed', 'The expert\'s answer is not valid UTF-8.', { cause: thrown })
+      if (thrown instanceof TooLong) throw new ParallaxError('expert_failed', `The expert's answer is longer than ${limit} bytes.`, { cause: thrown })
       throw fromThrown(thrown, signal)
     }
   }
+
+  #options (body: Record<string, unknown>) {
+    return { path: this.#path, method: 'POST', headers: this.#headers, body: JSON.stringify(body) } as const
+  }
 }
 
-const DECODER = new TextDecoder('utf-8', { fatal: true })
-
-/** By events: an async iterator costs a promise a piece, and most answers come in one. */
-function wholeBody ({ body }: Dispatcher.ResponseData, limit: number): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const parts: Buffer[] = []
-    let bytes = 0
-    body.on('data', (part: Buffer) => {
-      bytes += part.length
-      parts.push(part)
-      if (bytes > limit) body.destroy(new ParallaxError('expert_failed', `The expert's answer is longer than ${limit} bytes.`))
-    })
-    body.on('error', reject)
-    body.on('end', () => { resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)) })
-  })
+/** What came with a refusal, cut short; nothing where it cannot be read. */
+async function errorText (response: Dispatcher.ResponseData): Promise<string> {
+  let text = ''
+  try {
+    for await (const part of response.body as AsyncIterable<Buffer>) {
+      text += part.toString()
+      if (text.length > ERROR_BODY_LIMIT) break
+    }
+  } catch { /* the status says enough */ }
+  return text
 }
 
 /** Ends a call whose answer is not wanted. undici then reports the abort as an error of the body, which nobody else listens to. */
