@@ -27,7 +27,7 @@ export default plugin(async (app: FastifyInstance) => {
       try { done(null, JSON.parse(text)) } catch (cause) { done(notJson(cause as Error)) }
       return
     }
-    parse(request, text, (error, value) => {
+    void parse(request, text, (error, value) => {
       if (error) done(notJson(error))
       else done(null, value)
     })

@@ -71,7 +71,7 @@ export class OpenExchange implements Exchange {
    * so that an end which was kept after all is not written twice.
    */
   async closeFailed (): Promise<void> {
-    for (const [choice, draft] of [...this.#failed]) {
+    for (const [choice, draft] of this.#failed) {
       try {
         await this.#rooms.append([{ ...draft, fields: { ...draft.fields, status: 'interrupted' } }])
       } catch (error) {
