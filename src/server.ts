@@ -62,11 +62,15 @@ async function start (config: Config): Promise<void> {
 }
 
 /** Says who can answer, once that is known; a model that is missing is no reason not to run. */
-async function report ({ engine, unserved, perspectives }: Services): Promise<void> {
+async function report ({ engine, experts, unserved, perspectives }: Services): Promise<void> {
   for (const [id, reason] of unserved) say(`The perspective "${id}" cannot answer: ${reason}`)
   if (!engine) return
   await engine.ready().then(
-    () => { say(`Ready: ${perspectives.list().map((one) => one.label).join(', ')} can answer.`) },
+    () => {
+      const { unusable = {} } = engine.state()
+      for (const [id, reason] of Object.entries(unusable)) say(`The perspective "${id}" cannot answer: ${reason}`)
+      say(`Ready: ${perspectives.list().filter((one) => experts.get(one.id)?.availability().ok).map((one) => one.label).join(', ')} can answer.`)
+    },
     () => { say(`The embedded engine cannot answer: ${engine.state().reason ?? 'no reason known'}`) })
 }
 

@@ -120,7 +120,7 @@ function buildExperts (config: Config, perspectives: Registry, log: ServiceLog):
       socketPath: engine.socketPath,
       limits: config.limits,
       lora: tuned.map((adapter, id) => ({ id, scale: adapter.id === perspective.id ? 1 : 0 })),
-      availability: () => engineAvailability(engine),
+      availability: () => engineAvailability(engine, perspective.id),
     }))
   }
   return { engine, experts, unserved }
@@ -130,8 +130,10 @@ const factsOf = (perspective: Perspective) => ({ model: perspective.base.model, 
 
 const ENGINE_RETRY_SECONDS = { starting: 2, restarting: 2, failed: 30, closed: 30 } as const
 
-function engineAvailability (engine: Engine): Availability {
-  const { status, reason } = engine.state()
+function engineAvailability (engine: Engine, perspective: string): Availability {
+  const { status, reason, unusable } = engine.state()
+  const broken = unusable?.[perspective]
+  if (broken !== undefined) return { ok: false, reason: broken, retryAfter: ENGINE_RETRY_SECONDS.failed }
   if (status === 'ready') return { ok: true }
   return { ok: false, reason: reason ?? `The embedded engine is ${status}.`, retryAfter: ENGINE_RETRY_SECONDS[status] }
 }

@@ -26,7 +26,7 @@ export interface Assignment {
 }
 
 /** `failed`: starting again with the same files would fail again. */
-export type Report = { readonly type: 'ready', readonly milliseconds: number } | { readonly type: 'failed', readonly reason: string } | { readonly type: 'defect', readonly message: string }
+export type Report = { readonly type: 'ready', readonly milliseconds: number, readonly unusable: Readonly<Record<string, string>> } | { readonly type: 'failed', readonly reason: string } | { readonly type: 'defect', readonly message: string }
 
 const tell = (report: Report): void => { process.send?.(report) }
 
@@ -44,13 +44,16 @@ process.once('message', (assignment: Assignment) => {
     process.kill(process.pid, 'SIGKILL')
   })
   start(assignment).catch((error: unknown) => {
-    // callers may be shown the reason: the library's own words name files by their whole path
-    const paths = [assignment.modelPath, ...assignment.adapters.map(({ path }) => path)]
-    tell({ type: 'failed', reason: paths.reduce((words, path) => words.replaceAll(resolve(path), basename(path)).replaceAll(path, basename(path)), (error as Error).message) })
+    tell({ type: 'failed', reason: withoutPaths(assignment, error) })
     // told before the process ends
     setTimeout(() => { process.exit(3) }, 50)
   })
 })
+
+/** Callers may be shown the reason: the library's own words name files by their whole path. */
+function withoutPaths ({ modelPath, adapters }: Assignment, error: unknown): string {
+  return [modelPath, ...adapters.map(({ path }) => path)].reduce((words, path) => words.replaceAll(resolve(path), basename(path)).replaceAll(path, basename(path)), (error as Error).message)
+}
 
 /** Throws, for people, where an adapter's file is not the declared one or was made for another base. */
 async function checkAdapter ({ id, path, sha256: declared }: Assignment['adapters'][number], model: LlamaModel): Promise<void> {
@@ -84,9 +87,12 @@ async function start (assignment: Assignment): Promise<void> {
   const llama = await getLlama({ gpu: false, build: 'never', maxThreads: threads, logLevel: LlamaLogLevel.error, progressLogs: false })
   const loaded = await llama.loadModel({ modelPath, gpuLayers: 0 }).catch((error: unknown) => { throw new Error(`The model file ${basename(modelPath)} cannot be loaded: it is damaged, incomplete or no model (${(error as Error).message}).`, { cause: error }) })
   const toPrompt = promptOf(loaded, contextSize)
-  for (const adapter of adapters) await checkAdapter(adapter, loaded)
-  const contexts = new Contexts(loaded, { adapters: adapters.map(({ path }) => path), contextSize, sequences, threads, queueLimit })
-  await proveIdentity(loaded, contexts, adapters)
+  // one adapter that cannot be used must not take the others down with it
+  const unusable: Record<string, string> = {}
+  for (const adapter of adapters) await checkAdapter(adapter, loaded).catch((error: unknown) => { unusable[adapter.id] = withoutPaths(assignment, error) })
+  const usable = adapters.map((adapter, number) => ({ ...adapter, number })).filter(({ id }) => !(id in unusable))
+  const contexts = new Contexts(loaded, { adapters: adapters.map(({ id, path }) => id in unusable ? null : path), contextSize, sequences, threads, queueLimit })
+  await proveIdentity(loaded, contexts, usable)
 
   async function * answer (job: Job, signal: AbortSignal): ReturnType<typeof generate> {
     const prompt = toPrompt(job.messages)
@@ -103,5 +109,5 @@ async function start (assignment: Assignment): Promise<void> {
     load: () => contexts.load,
     answer,
   }
-  tell({ type: 'ready', milliseconds: performance.now() - started })
+  tell({ type: 'ready', milliseconds: performance.now() - started, unusable })
 }

@@ -7,7 +7,7 @@ import { Refusal } from './wire.ts'
 
 export interface ContextOptions {
   /** Paths in the order of their ids. */
-  readonly adapters: readonly string[]
+  readonly adapters: readonly (string | null)[]
   readonly contextSize: number
   readonly sequences: number
   readonly threads: number
@@ -66,6 +66,7 @@ export class Contexts {
     const wanted = setting.map(({ id, scale }) => ({ id, scale: Math.round(scale / SCALE_STEP) * SCALE_STEP })).filter(({ scale }) => scale > 0).toSorted((a, b) => a.id - b.id)
     const stray = setting.find(({ id }) => id >= this.#options.adapters.length)
     if (stray) throw new Refusal(400, 'invalid_request', `There is no adapter ${stray.id}; this engine has ${this.#options.adapters.length}.`, 'lora')
+    if (wanted.some(({ id }) => this.#options.adapters[id] === null)) throw new Refusal(503, 'adapter_unavailable', 'This adapter cannot be used; the engine\'s state says why.', 'lora')
     const key = wanted.map(({ id, scale }) => `${id}:${scale.toFixed(2)}`).join(',')
     const free = this.#take(key, wanted)
     if (free) return this.#lease(free, signal)

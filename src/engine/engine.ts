@@ -34,6 +34,8 @@ export interface EngineState {
   readonly reason?: string
   readonly restarts: number
   readonly pid?: number
+  /** Adapters that cannot be used, by id, and why; the others are served. */
+  readonly unusable?: Readonly<Record<string, string>>
 }
 
 export interface Engine {
@@ -117,7 +119,7 @@ export function startEngine (options: EngineOptions): Engine {
     for (const [stream, level] of [[started.stdout!, 'info'], [started.stderr!, 'warn']] as const) createInterface(stream).on('line', (line) => { log(level, 'engine.output', { line }) })
     started.on('message', (report: Report) => {
       clearTimeout(patience)
-      if (report.type === 'ready') become({ status: 'ready', pid: started.pid! })
+      if (report.type === 'ready') become({ status: 'ready', pid: started.pid!, unusable: report.unusable })
       else if (report.type === 'failed') failure = report.reason
       else log('error', 'engine.defect', { message: report.message })
     })

@@ -12,8 +12,8 @@ const TOKENS = 16
 /** Likeliest tokens compared at each step: a leak too small to change a greedy word changes these. */
 const ALTERNATIVES = 5
 
-/** The adapters, by id and digest. Throws, for people, where the identity does not hold. Runs on an idle engine only, for batching changes floats. */
-export async function proveIdentity (model: LlamaModel, contexts: Contexts, adapters: readonly { readonly id: string, readonly sha256: string }[]): Promise<void> {
+/** The usable adapters, by id, digest and number on the wire (their place where none is given). Throws, for people, where the identity does not hold. Runs on an idle engine only, for batching changes floats. */
+export async function proveIdentity (model: LlamaModel, contexts: Contexts, adapters: readonly { readonly id: string, readonly sha256: string, readonly number?: number }[]): Promise<void> {
   const never = new AbortController().signal
   const job = readJob({ messages: [{ role: 'user', content: QUESTION }], temperature: 0, repeat_penalty: 1, logprobs: true, top_logprobs: ALTERNATIVES })
   // without the template: a third of the tokens, and the start waits for this
@@ -30,7 +30,7 @@ export async function proveIdentity (model: LlamaModel, contexts: Contexts, adap
       return seen.join('\n')
     } finally { await lease.release() }
   }
-  const only = (chosen: number): Setting => adapters.map((_, id) => ({ id, scale: id === chosen ? 1 : 0 }))
+  const only = (chosen: number): Setting => adapters.map(({ number }, place) => ({ id: number ?? place, scale: place === chosen ? 1 : 0 }))
   const names = ['the base model', ...adapters.map(({ id }) => `the adapter "${id}"`)]
   const round = async (): Promise<string[]> => {
     const seen: string[] = []

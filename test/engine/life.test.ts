@@ -24,6 +24,29 @@ t.test('a caller who leaves ends the generation within a second, and the place i
   t.ok(Date.now() - left < 1000, `${Date.now() - left} ms until the next was answered`)
 })
 
+t.test('a place is freed at once though other answers of the same adapter go on', async (t) => {
+  const engine = start(t, { contextSize: 4000, sequences: 2 })
+  await engine.ready()
+  const active = async () => (await ask(engine, undefined, { path: '/metrics.json' })).body.active as number
+  const staying = new AbortController()
+  let other = 0
+  const long = ask(engine, LONG, { signal: staying.signal, onData: () => { other++ } }).catch(() => {})
+  for (let turn = 0; turn < 3; turn++) {
+    const leaving = new AbortController()
+    let running = false
+    const asking = ask(engine, LONG, { signal: leaving.signal, onData: () => { running = true } }).catch(() => {})
+    await until(() => running)
+    leaving.abort()
+    await asking
+    await until(async () => await active() === 1, 3000)
+  }
+  const before = other
+  await until(() => other > before)
+  t.pass('and the other answer went on all the while')
+  staying.abort()
+  await long
+})
+
 t.test('what waits is bounded: beyond it 503 with the time to wait, and leaving the queue makes room', async (t) => {
   const engine = start(t, { contextSize: 4000, sequences: 1, queueLimit: 1 })
   await engine.ready()
