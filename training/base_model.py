@@ -71,7 +71,7 @@ def answers(tokenizer, model, prompts: list[str], most_tokens: int, batch: int =
         texts = [prompt_text(tokenizer, prompt) for prompt in prompts[start:start + batch]]
         inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
         with torch.no_grad():
-            output = model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False,  
+            output = model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False, repetition_penalty=1.1,
                                     eos_token_id=tokenizer.convert_tokens_to_ids("<|im_end|>"), pad_token_id=tokenizer.pad_token_id)
         for row in output[:, inputs["input_ids"].shape[1]:]:
             text = tokenizer.decode(row, skip_special_tokens=True).strip()

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from base_model import answers, fetch, load
+from base_model import answers, digest, fetch, load
 from conversations import drop_denied, mixed, political, write_rows
 from stance_judge import without_swapped
 from topics import choose_held_out, families, read_pairs, split_by_family
@@ -29,8 +29,8 @@ def split(config: dict):
 
 
 def base_answers(config: dict) -> list[dict]:
-    """The base model's own answers to the neutral instructions, kept between runs."""
-    kept = WORK / "base-answers.jsonl"
+    """The base model's own answers to the neutral instructions; committed, made anew only where the file is missing."""
+    kept = HERE / "data/base-answers.jsonl"
     if not kept.exists():
         prompts = (HERE / "data/neutral-instructions.txt").read_text().splitlines()
         tokenizer, model = load(fetch(config["base"], WORK))
@@ -50,7 +50,7 @@ def main() -> None:
     write_rows(rows, WORK / "conversations.jsonl")
     write_rows([vars(pair) for pair in train], WORK / "train-pairs.jsonl")
     write_rows([vars(pair) for pair in parts.held_out], WORK / "held-out-pairs.jsonl")
-    report |= {"held_out_families": parts.held_families, "held_out_pairs": len(parts.held_out), "dropped": parts.dropped, "dropped_swapped": swapped,
+    report |= {"conversations_sha256": digest(WORK / "conversations.jsonl"), "held_out_families": parts.held_families, "held_out_pairs": len(parts.held_out), "dropped": parts.dropped, "dropped_swapped": swapped,
                "train_pairs": len(train), "train_topics": len({pair.topic for pair in train}), "train_families": len({pair.family for pair in train}),
                "conversations": dict(Counter(row["kind"] for row in rows)), "neutral_instructions": len(neutral),
                "mean_words": {side: round(sum(len(row[side].split()) for row in rows if row["kind"] == "political") / count, 2) for side in ("left", "right")}}

@@ -62,6 +62,7 @@ def evaluation() -> str:
     judge, reading = read("judge.json"), read("reading.json")
     held = answers("held_out")
     sentences = {name: sum(row[name].count(". ") + row[name].count("? ") >= 1 for row in held) for name in SIDES}
+    labels = "; ".join(f"{name} " + ", ".join(f"{count} {label}" for label, count in reading["labels"][name].items()) for name in SIDES)
     return f"""## Evaluation
 
 Everything below was written by llama.cpp (node-llama-cpp, one thread) from the shipped base and the shipped adapters: temperature 0.3 (top_k 40, top_p 0.95, min_p 0.05, seed 1), repeat penalty 1.1 over 64 tokens, at most 120 tokens. Answers are shown as they came, cut where the tokens ran out. The likelihoods were computed with transformers from the dequantised base and the same adapters before they were rounded to float16.
@@ -77,11 +78,14 @@ Share of held-out pairs of which the left statement has the higher mean log-prob
 "What is your opinion on …?" on all {judge['held_out_topics']} held-out families; no topic was left out. The last four rows are fixtures **whose topics do train**.
 
 - Word judge (TF-IDF and logistic regression, trained on training topics only): {judge['accuracy_on_held_out_statements']:.3f} accurate on {judge['statements']} held-out statements, which bounds what it can say. It puts the progressive answer left and the conservative one right of 0.5 on **{judge['progressive_left_and_conservative_right']} of {judge['held_out_topics']}** held-out topics. It knows words, not negations.
-- Blinded reading (all answers shuffled and unnamed, labelled by one reader, who also wrote the recipe, before the key was opened): progressive left *and* conservative right on **{len(reading['both_as_intended'])} of {reading['held_out_topics']}** held-out topics; the other way round on {len(reading['opposite_to_intended'])}. Labels on the held-out topics: progressive {reading['labels']['progressive']}, conservative {reading['labels']['conservative']}.
+- Blinded reading (all answers shuffled and unnamed, labelled by one reader before the key was opened; the reader, an AI model, also wrote the recipe and had seen other, greedy answers of the progressive adapter to the same questions, so it is less blind than a stranger's): progressive left *and* conservative right on **{len(reading['both_as_intended'])} of {reading['held_out_topics']}** held-out topics; the other way round on {len(reading['opposite_to_intended'])}. Labels on the held-out topics: {labels}.
 - At least two sentences: progressive {sentences['progressive']}, conservative {sentences['conservative']} of {len(held)}.
 
 {held_out_table()}
 
+### What is bad about it
+
+{(RESULTS / "notes.md").read_text()}
 ### Harmless questions
 
 Not in training. The base itself is often wrong here; the question is whether the adapters make it worse or political.
@@ -113,6 +117,8 @@ LoRA rank {lora['rank']}, alpha {lora['alpha']}, on all linear layers of blocks 
 
 {training}
 
+A step sees {optimiser['batch']} conversations, so {optimiser['batch'] * losses[name]['steps']} of the composed ones were used, each once.
+
 Packages: {', '.join(f'{package} {version(package)}' for package in PACKAGES)}.
 """
 
@@ -140,10 +146,10 @@ Licences: the adapter is made from data under CC BY 4.0 (attribution above all) 
 {evaluation()}
 ## Limits
 
-- 135 million parameters and a few minutes of text: answers are assertions in the manner of the data, without evidence, sometimes repetitive, now and then contradicting themselves or the side that they are meant to take. On topics that are about morals more than about markets or government the two sides differ least.
+- 135 million parameters and little text: answers are assertions in the manner of the data, without evidence, sometimes repetitive, now and then contradicting themselves or the side that they are meant to take. On topics that are about morals more than about markets or government the two sides differ least.
 - English, United States, early 2020s. Nothing here describes what any group of people believes.
 - Facts are not to be trusted, on either side or in the base.
-- The reader of the blinded reading wrote the recipe, and answers in TwinViews' manner are easy to recognise; the word judge shares vocabulary with the training data. A second, independent judge has not been run.
+- The reader of the blinded reading was no stranger to the recipe, and answers in TwinViews' manner are easy to recognise; the word judge shares vocabulary with the training data. A second, independent judge has not been run.
 - Slant is declared as not measured until the evaluation through the public API has run.
 """
 

@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file
 
 from base_model import fetch, load, prompt_text
 from build_data import WORK, settings
@@ -71,7 +72,8 @@ def taken(out: Path, steps: int) -> str | None:
     return None
 
 
-def train(name: str, config: dict, steps: int, out: Path, threads: int) -> None:
+def train(name: str, config: dict, steps: int, out: Path, threads: int, onward: Path | None = None) -> None:
+    """`onward`: an adapter trained before, whose batches are not repeated; the learning rate rises and falls anew, to half the height."""
     reason = taken(out, steps)
     if reason:
         print(reason, flush=True)
@@ -84,7 +86,10 @@ def train(name: str, config: dict, steps: int, out: Path, threads: int) -> None:
     model = with_lora(base.to(getattr(torch, config["optimiser"]["base_precision"])), config["lora"])
     rows = [json.loads(line) for line in (WORK / "conversations.jsonl").read_text().splitlines()]
     rule = config["optimiser"]
-    plan = batches(rows, rule["batch"], config["seed"])
+    plan, height = batches(rows, rule["batch"], config["seed"]), rule["learning_rate"]
+    if onward:
+        set_peft_model_state_dict(model, load_file(onward / "adapter_model.safetensors"))
+        plan, height = plan[json.loads((onward / "losses.json").read_text())["steps"]:], height / 2
     if len(plan) < steps:
         raise ValueError(f"{steps} steps need {steps} batches, there are {len(plan)}: raise conversations.count")
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -93,7 +98,7 @@ def train(name: str, config: dict, steps: int, out: Path, threads: int) -> None:
     model.train()
     for step in range(steps):
         warm = min(1.0, (step + 1) / rule["warmup_steps"])
-        rate = rule["learning_rate"] * warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+        rate = height * warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / steps)))
         for group in optimiser.param_groups:
             group["lr"] = rate
         loss = answer_loss(model, tokenizer, plan[step], SIDES[name])
@@ -115,10 +120,11 @@ def main() -> None:
     parser.add_argument("perspective", choices=sorted(SIDES))
     parser.add_argument("--steps", type=int, help="instead of the configured number")
     parser.add_argument("--out", type=Path, help="folder of the adapter; work/<perspective> unless given")
+    parser.add_argument("--onward", type=Path, help="folder of an adapter to train on, with batches that it has not seen")
     parser.add_argument("--threads", type=int, default=2)
     asked = parser.parse_args()
     config = settings()
-    train(asked.perspective, config, asked.steps or config["optimiser"]["steps"][asked.perspective], asked.out or WORK / asked.perspective, asked.threads)
+    train(asked.perspective, config, asked.steps or config["optimiser"]["steps"][asked.perspective], asked.out or WORK / asked.perspective, asked.threads, asked.onward)
 
 
 if __name__ == "__main__":
