@@ -1,0 +1,98 @@
+/**
+ * Signed notes (C2SP signed-note) and the checkpoints of a transparency log in them (C2SP tlog-checkpoint), with Ed25519.
+ * Pure bytes: knows nothing of where keys or checkpoints are kept.
+ */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, sign, verify, type KeyObject } from 'node:crypto'
+
+const ED25519 = 1
+const KEY_BYTES = 32
+const KEY_ID_BYTES = 4
+const SIGNATURE_BYTES = 64
+/** The fixed heads of DER around 32 raw bytes: RFC 8410 §4 and §7. */
+const SPKI = Buffer.from('302a300506032b6570032100', 'hex')
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex')
+
+export interface Signer { readonly name: string, readonly verifier: string, sign (text: string): string }
+export interface Verifier { readonly name: string, readonly keyId: Buffer, verify (text: string, signature: Uint8Array): boolean }
+
+/** No spaces, no "+", not empty: names stand in lines that are split there. */
+const NAME = /^[^\s+]{1,255}$/u
+
+/** SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key)[:4]. */
+function keyIdOf (name: string, publicKey: Uint8Array): Buffer {
+  return hash('sha256', Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([ED25519]), publicKey]), 'buffer').subarray(0, KEY_ID_BYTES)
+}
+
+/** `name+keyid+base64(0x01 ‖ public key)`. */
+export const verifierKey = (name: string, publicKey: Uint8Array): string => `${name}+${keyIdOf(name, publicKey).toString('hex')}+${Buffer.concat([Buffer.from([ED25519]), publicKey]).toString('base64')}`
+
+/** Throws for what is not the verifier key of an Ed25519 signer. */
+export function parseVerifier (vkey: string): Verifier {
+  const [name = '', keyId = '', encoded = '', ...rest] = splitKey(vkey)
+  const key = Buffer.from(encoded, 'base64')
+  if (rest.length > 0 || !NAME.test(name) || key.length !== 1 + KEY_BYTES || key[0] !== ED25519) throw new Error(`This is not a verifier key of the form name+keyid+key: ${vkey.slice(0, 80)}`)
+  const raw = key.subarray(1)
+  const expected = keyIdOf(name, raw)
+  if (expected.toString('hex') !== keyId) throw new Error(`The verifier key of "${name}" says the key id ${keyId}, its key has ${expected.toString('hex')}.`)
+  const object = createPublicKey({ key: Buffer.concat([SPKI, raw]), format: 'der', type: 'spki' })
+  return { name, keyId: expected, verify: (text, signature) => signature.length === SIGNATURE_BYTES && verify(null, Buffer.from(text), object, signature) }
+}
+
+/** The base64 part may itself hold "+": only the first two separate. */
+function splitKey (vkey: string): string[] {
+  const first = vkey.indexOf('+')
+  const second = vkey.indexOf('+', first + 1)
+  return first < 0 || second < 0 ? [] : [vkey.slice(0, first), vkey.slice(first + 1, second), vkey.slice(second + 1)]
+}
+
+/** A signer from the 32 bytes of an Ed25519 private key (its seed). */
+export function signerOf (name: string, seed: Uint8Array): Signer {
+  if (!NAME.test(name)) throw new Error(`The name of a log has to be without spaces and "+": ${JSON.stringify(name)}`)
+  const key: KeyObject = createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: 'der', type: 'pkcs8' })
+  const raw = createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(SPKI.length)
+  const keyId = keyIdOf(name, raw)
+  return {
+    name,
+    verifier: verifierKey(name, raw),
+    sign: (text) => `— ${name} ${Buffer.concat([keyId, sign(null, Buffer.from(text), key)]).toString('base64')}\n`,
+  }
+}
+
+export function newSeed (): Buffer {
+  return generateKeyPairSync('ed25519').privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(PKCS8.length)
+}
+
+/** The text, an empty line, the signatures. The text has to end with a newline. */
+export function signNote (text: string, signers: readonly Signer[]): string {
+  if (!text.endsWith('\n')) throw new Error('The text of a note has to end with a newline.')
+  return `${text}\n${signers.map((signer) => signer.sign(text)).join('')}`
+}
+
+/** The text of a note that `verifier` signed. Throws, with what is wrong, for anything else; signatures of others are passed over. */
+export function openNote (note: string, verifier: Verifier): string {
+  const gap = note.lastIndexOf('\n\n')
+  if (gap < 0 || !note.endsWith('\n')) throw new Error('This is not a signed note: it has no signatures after an empty line.')
+  const text = note.slice(0, gap + 1)
+  const lines = note.slice(gap + 2, -1).split('\n')
+  for (const line of lines) {
+    const match = /^— (\S+) (\S+)$/u.exec(line)
+    if (!match) throw new Error(`This is not a signature line: ${JSON.stringify(line.slice(0, 80))}`)
+    const bytes = Buffer.from(match[2]!, 'base64')
+    if (match[1] !== verifier.name || !bytes.subarray(0, KEY_ID_BYTES).equals(verifier.keyId)) continue
+    if (!verifier.verify(text, bytes.subarray(KEY_ID_BYTES))) throw new Error(`The signature of "${verifier.name}" does not fit the text: one of them was altered.`)
+    return text
+  }
+  throw new Error(`The note is not signed by "${verifier.name}" with the key that was given.`)
+}
+
+export interface Checkpoint { readonly origin: string, readonly size: number, readonly root: Buffer }
+
+export const checkpointText = ({ origin, size, root }: { readonly origin: string, readonly size: number, readonly root: Uint8Array }): string => `${origin}\n${size}\n${Buffer.from(root).toString('base64')}\n`
+
+/** Throws for a text that is no checkpoint. Further lines are extensions, and allowed. */
+export function parseCheckpoint (text: string): Checkpoint {
+  const [origin = '', size = '', root = ''] = text.split('\n')
+  const bytes = Buffer.from(root, 'base64')
+  if (origin === '' || !/^(0|[1-9]\d{0,15})$/.test(size) || bytes.length !== KEY_BYTES || bytes.toString('base64') !== root) throw new Error('This is not a checkpoint: wanted its origin, its size and its root, a line each.')
+  return { origin, size: Number(size), root: bytes }
+}
