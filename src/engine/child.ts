@@ -90,9 +90,17 @@ async function start (assignment: Assignment): Promise<void> {
   // one adapter that cannot be used must not take the others down with it
   const unusable: Record<string, string> = {}
   for (const adapter of adapters) await checkAdapter(adapter, loaded).catch((error: unknown) => { unusable[adapter.id] = withoutPaths(assignment, error) })
-  const usable = adapters.map((adapter, number) => ({ ...adapter, number })).filter(({ id }) => !(id in unusable))
-  const contexts = new Contexts(loaded, { adapters: adapters.map(({ id, path }) => id in unusable ? null : path), contextSize, sequences, threads, queueLimit })
-  await proveIdentity(loaded, contexts, usable)
+  const paths = adapters.map(({ id, path }) => id in unusable ? null : path)
+  const contexts = new Contexts(loaded, { adapters: paths, contextSize, sequences, threads, queueLimit })
+  for (const [number, { id }] of adapters.entries()) {
+    if (paths[number] === null) continue
+    // a file that is damaged behind its header is found out by its first context, which the A-B-A test needs next
+    try { await (await contexts.acquire([{ id: number, scale: 1 }], new AbortController().signal)).release() } catch {
+      unusable[id] = `The adapter of "${id}" cannot be loaded: its file is damaged, or there is not enough memory.`
+      paths[number] = null
+    }
+  }
+  await proveIdentity(loaded, contexts, adapters.map((adapter, number) => ({ ...adapter, number })).filter(({ id }) => !(id in unusable)))
 
   async function * answer (job: Job, signal: AbortSignal): ReturnType<typeof generate> {
     const prompt = toPrompt(job.messages)

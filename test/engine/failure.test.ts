@@ -9,7 +9,6 @@ import { temporary } from '../helper.ts'
 import { A, ask, B, GREEDY, start } from './running.ts'
 
 t.test('what cannot be served is a state with a reason for people, and never a throw', async (t) => {
-  const { modelPath } = tinyModel()
   const folder = temporary(t)
   const broken = join(folder, 'broken.gguf')
   writeFileSync(broken, 'GGUF, but not for long')
@@ -45,9 +44,10 @@ t.test('files that are damaged behind a sound header are a failure with a reason
   for (const [name, files] of cases) {
     const engine = startEngine({ contextSize: 256, threads: 1, modelName: 'm', ...files })
     await engine.ready().catch(() => {})
-    // a model, or an adapter that breaks while it is loaded, ends the engine; one that is found out before is left out
     const { status, reason, unusable } = engine.state()
-    const said = status === 'failed' ? reason : unusable?.[files.adapters[0]?.id ?? '']
+    const [adapter] = files.adapters
+    t.equal(status, adapter ? 'ready' : 'failed', name)
+    const said = adapter ? unusable?.[adapter.id] : reason
     t.match(said, /cannot be loaded|made for another base/, name)
     t.notMatch(said, folder, 'callers may be shown it: no paths')
     t.equal(engine.state().restarts, 0, `${name}: no crash`)

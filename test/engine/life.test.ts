@@ -1,14 +1,7 @@
-import { fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { until } from '../helper.ts'
-import { A, ask, GREEDY, QUESTION, start } from './running.ts'
-
-const LONG = { messages: QUESTION, max_tokens: 20_000, stream: true, temperature: 0 }
-
-const alive = (pid: number): boolean => { try { process.kill(pid, 0); return true } catch { return false } }
+import { alive, ask, GREEDY, LONG, start } from './running.ts'
 
 t.test('a caller who leaves ends the generation within a second, and the place is free for the next', async (t) => {
   const engine = start(t, { contextSize: 4000, sequences: 1, queueLimit: 1 })
@@ -71,22 +64,6 @@ t.test('what waits is bounded: beyond it 503 with the time to wait, and leaving 
   t.equal((await fourth).status, 200)
 })
 
-t.test('a crash breaks the running answer; the next one is served by a new process', async (t) => {
-  const engine = start(t, { contextSize: 4000 })
-  await engine.ready()
-  const { pid } = engine.state()
-  let running = false
-  const asking = ask(engine, LONG, { onData: () => { running = true } }).then(() => 'whole', () => 'broken')
-  await until(() => running)
-  process.kill(pid!, 'SIGKILL')
-  t.equal(await asking, 'broken')
-  await until(() => engine.state().status !== 'ready')
-  await engine.ready()
-  t.match(engine.state(), { restarts: 1 })
-  t.not(engine.state().pid, pid)
-  t.equal((await ask(engine, { ...GREEDY, lora: A })).status, 200)
-})
-
 t.test('closing ends the process and removes the socket', async (t) => {
   const engine = start(t)
   await engine.ready()
@@ -95,19 +72,6 @@ t.test('closing ends the process and removes the socket', async (t) => {
   t.notOk(alive(pid!))
   t.notOk(existsSync(engine.socketPath))
   t.equal(engine.state().status, 'closed')
-})
-
-t.test('an engine whose gateway was killed ends by itself, also in the middle of an answer, and leaves no socket behind', async (t) => {
-  const parent = fork(fileURLToPath(new URL('../fixtures/engine-parent.ts', import.meta.url)), [], { execArgv: [], stdio: 'ignore', serialization: 'json' })
-  const { pid, socketPath } = await new Promise<{ pid: number, socketPath: string }>((resolve) => { parent.once('message', (message) => { resolve(message as { pid: number, socketPath: string }) }) })
-  t.ok(alive(pid))
-  let running = false
-  const asking = ask({ socketPath }, LONG, { onData: () => { running = true } }).then(() => 'whole', () => 'broken')
-  await until(() => running)
-  parent.kill('SIGKILL')
-  await until(() => !alive(pid), 2000)
-  t.equal(await asking, 'broken')
-  t.notOk(existsSync(dirname(socketPath)))
 })
 
 t.test('signals that reach the whole group leave it to the gateway to end the engine', async (t) => {
@@ -120,36 +84,4 @@ t.test('signals that reach the whole group leave it to the gateway to end the en
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.kill(pid!, signal)
   t.match((await asking).text, /\[DONE\]\n\n$/)
   t.equal(engine.state().pid, pid)
-})
-
-t.test('five crashes within a minute are called a failure, with the reason, and every state is told', async (t) => {
-  const engine = start(t)
-  const told: string[] = []
-  engine.onState(({ status }) => { told.push(status) })
-  for (let crash = 1; crash <= 5; crash++) {
-    await engine.ready()
-    process.kill(engine.state().pid!, 'SIGKILL')
-    await until(() => engine.state().status !== 'ready')
-  }
-  t.match(engine.state(), { status: 'failed', restarts: 4, reason: /crashed 5 times within a minute, last with SIGKILL/ })
-  t.same(told, [...Array.from({ length: 4 }, () => ['ready', 'restarting']).flat(), 'ready', 'failed'])
-  await t.rejects(engine.ready(), { message: /crashed 5 times/ })
-})
-
-t.test('nothing that people write reaches the log, whatever becomes of it', async (t) => {
-  const lines: string[] = []
-  const engine = start(t, { contextSize: 4000, log: (...line) => { lines.push(JSON.stringify(line)) } })
-  await engine.ready()
-  const secret = 'xyzzy-plugh'
-  const messages = [{ role: 'user', content: secret }]
-  for (const body of [{ ...GREEDY, messages }, { messages: [{ role: secret, content: secret }] }, `{"${secret}`, { ...GREEDY, messages, tools: [secret] }, { messages: [{ role: 'user', content: secret.repeat(5000) }] }]) await ask(engine, body)
-  let running = false
-  const asking = ask(engine, { ...LONG, messages }, { onData: () => { running = true } }).catch(() => {})
-  await until(() => running)
-  process.kill(engine.state().pid!, 'SIGKILL')
-  await asking
-  await until(() => engine.state().status !== 'ready')
-  await engine.ready()
-  t.ok(lines.length > 2)
-  t.notOk(lines.some((line) => line.includes(secret)))
 })

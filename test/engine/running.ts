@@ -9,6 +9,11 @@ export const B = [{ id: 0, scale: 0 }, { id: 1, scale: 1 }]
 export const QUESTION = [{ role: 'user', content: 'What is your opinion on taxation?' }]
 export const GREEDY = { messages: QUESTION, temperature: 0, repeat_penalty: 1, max_tokens: 24 }
 
+/** An answer that does not end by itself while a test looks on. */
+export const LONG = { messages: QUESTION, max_tokens: 20_000, stream: true, temperature: 0 }
+
+export const alive = (pid: number): boolean => { try { process.kill(pid, 0); return true } catch { return false } }
+
 export interface Answer { readonly status: number, readonly headers: IncomingHttpHeaders, readonly text: string, readonly body: any } // eslint-disable-line typescript/no-explicit-any -- read member by member
 
 export function start (t: Test, options: Partial<EngineOptions> = {}): Engine {
