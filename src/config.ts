@@ -59,6 +59,10 @@ const schema = z.strictObject({
     sequences: count(1, 64, 4),
     queueLimit: count(0, 10_000, 64),
   }).prefault({}),
+  audit: z.strictObject({
+    /** The log's name in its checkpoints, such as example.com/parallax; once chosen it stays. Absent: made from the log's key. */
+    origin: z.string().regex(/^[^\s+]{1,255}$/, 'wanted a name without spaces and "+"').optional(),
+  }).prefault({}),
   cache: z.strictObject({
     enabled: z.boolean().default(true),
     bytes: count(0, 64 * 1024 * MIB, 64 * MIB),
@@ -118,6 +122,7 @@ const VARIABLES: Record<string, { path: [string, ...string[]], read: 'text' | 'n
   PARALLAX_ENGINE_CONTEXT: { path: ['engine', 'contextSize'], read: 'number' },
   PARALLAX_ENGINE_SEQUENCES: { path: ['engine', 'sequences'], read: 'number' },
   PARALLAX_ENGINE_QUEUE: { path: ['engine', 'queueLimit'], read: 'number' },
+  PARALLAX_LOG_ORIGIN: { path: ['audit', 'origin'], read: 'text' },
   PARALLAX_CACHE_BYTES: { path: ['cache', 'bytes'], read: 'number' },
   PARALLAX_MAX_BODY_BYTES: { path: ['limits', 'bodyBytes'], read: 'number' },
   PARALLAX_MAX_MESSAGES: { path: ['limits', 'messages'], read: 'number' },

@@ -48,7 +48,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const closers: (() => Promise<void> | void)[] = []
   try {
-    const audit = await (openers.audit?.(config.dataDir) ?? openSqliteLog({ directory: config.dataDir }))
+    const audit = await (openers.audit?.(config.dataDir) ?? openSqliteLog({ directory: config.dataDir, origin: config.audit.origin }))
     closers.push(() => audit.close())
     const keys = await openKeyStore({ directory: config.dataDir, audit })
     closers.push(() => keys.close())

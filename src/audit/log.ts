@@ -3,6 +3,8 @@
  * Knows nothing of HTTP, experts or perspectives: fields arrive as plain JSON.
  */
 
+import type { Tile } from './tile.ts'
+
 /** A JSON value that canonical JSON (RFC 8785) can carry. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
 
@@ -34,6 +36,24 @@ export interface Receipt {
 }
 
 export type EndStatus = 'complete' | 'client_abort' | 'upstream_error' | 'interrupted'
+
+/**
+ * The tree over all leaves: what an outsider needs to check the log without trusting whoever runs it (C2SP tlog-tiles).
+ * Public but for the entries, which are the auditor's.
+ */
+export interface LogTree {
+  /** The log's name in its checkpoints, and the key (C2SP vkey) that checks their signatures. */
+  readonly origin: string
+  readonly verifier: string
+  /** The newest signed checkpoint: it covers every receipt that was given out. */
+  checkpoint (): string
+  /** Hashes of a tile, or its entries behind their lengths; null where the tree has no such tile, or not that much of it. */
+  tile (tile: Tile): Uint8Array | null
+  /** The tlog-proof that a leaf is in the tree of the newest checkpoint; null for a leaf that it does not cover. */
+  proof (index: number): string | null
+  /** The hashes that prove the tree of `old` leaves to be a beginning of the newest checkpoint's; null where it is larger. */
+  consistency (old: number): Uint8Array[] | null
+}
 
 /** One exchange between its begin and its end record(s). */
 export interface Exchange {
@@ -104,6 +124,7 @@ export interface AuditLog {
   record(id: string): Promise<StoredRecord | null>
   /** The end record(s) of an exchange, by the begin record's id. */
   endsOf(begin: string): Promise<StoredRecord[]>
+  readonly tree: LogTree
   /** Is the log able to commit, and if not, why (a sentence for people). */
   health(): { readonly ok: true, readonly lastCommitMs: number } | { readonly ok: false, readonly reason: string }
   /** Writes what is queued, closes open exchanges as `interrupted`, appends `log.stop`, releases the store. */

@@ -38,6 +38,8 @@ export class CommitQueue {
   #closed = false
   size: number
   lastCommitMs = 0
+  /** The newest signed checkpoint; covers every receipt that was given out. */
+  checkpoint: string | null = null
 
   constructor (writer: Writer & { readonly size: number }, limits: QueueLimits) {
     this.#writer = writer
@@ -94,9 +96,10 @@ export class CommitQueue {
   }
 
   async #commit (calls: readonly Call[]): Promise<void> {
-    const { outcomes, size, reason, milliseconds } = await this.#writer.write(calls.flatMap((call) => call.entries))
+    const { outcomes, size, reason, checkpoint, milliseconds } = await this.#writer.write(calls.flatMap((call) => call.entries))
     this.size = size
     this.lastCommitMs = milliseconds
+    this.checkpoint = checkpoint ?? this.checkpoint
     if (reason !== null) this.#goDown(reason)
     let at = 0
     for (const { entries, resolve, reject } of calls) {

@@ -28,7 +28,13 @@ const STEPS: readonly string[] = [
      id TEXT PRIMARY KEY,
      missing INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;
-   CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;`,
+   CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+   CREATE TABLE node (
+     level INTEGER NOT NULL,
+     idx INTEGER NOT NULL,
+     hash BLOB NOT NULL,
+     PRIMARY KEY (level, idx)
+   ) STRICT, WITHOUT ROWID;`,
 ]
 
 /** Throws where the database is newer than this program. */

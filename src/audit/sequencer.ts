@@ -5,6 +5,9 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { newId } from '../ids.ts'
 import type { Entry, Outcome, Placed } from './packet.ts'
+import { RightEdge } from './merkle.ts'
+import { KEPT_EVERY, nodesOf } from './nodes.ts'
+import { checkpointText, signNote, type Signer } from './note.ts'
 import { fill, leafHash, template } from './record.ts'
 
 /** Where tests let a commit fail: before it happened, or after it did (an error that came too late). */
@@ -14,13 +17,20 @@ export interface SequencerOptions {
   /** Milliseconds since the epoch. */
   readonly clock?: () => number
   readonly faults?: Faults
+  /** Signs a checkpoint of every group; without one there are none (tests of the sequencer alone). */
+  readonly signer?: Signer | undefined
 }
 
 /** A clock may wobble by so much without a leaf of its own. */
 const CLOCK_TOLERANCE_MS = 1000
 
 /** The result of a group, and why the store refused where it did. */
-export interface Group { readonly outcomes: Outcome[], readonly reason: string | null }
+export interface Group {
+  readonly outcomes: Outcome[]
+  readonly reason: string | null
+  /** The signed note over the tree that the group's leaves are in. */
+  readonly checkpoint: string | null
+}
 
 const isDuplicate = (error: unknown): boolean => /UNIQUE constraint failed: leaf\.id/.test(String((error as Error)?.message))
 
@@ -34,22 +44,31 @@ export class Sequencer {
   readonly #close: StatementSync
   readonly #lessen: StatementSync
   readonly #keySeqOf: StatementSync
+  readonly #insertNode: StatementSync
+  readonly #keepCheckpoint: StatementSync
+  readonly #signer: Signer | undefined
+  /** Replaced after every failure: what it grew by is then no more. */
+  #edge = new RightEdge()
+  #checkpoint: string | null = null
   #size = 0
   #lastTime = 0
   #clockIsBehind = false
   /** Last key_seq of the keys seen since the start; the database knows the others. */
   readonly #keySeqs = new Map<string, number>()
 
-  constructor (db: DatabaseSync, { clock = Date.now, faults = {} }: SequencerOptions = {}) {
+  constructor (db: DatabaseSync, { clock = Date.now, faults = {}, signer }: SequencerOptions = {}) {
     this.#db = db
     this.#clock = clock
     this.#faults = faults
+    this.#signer = signer
     this.#insertLeaf = db.prepare('INSERT INTO leaf (idx, id, hash, entry, t, type, key, key_seq, perspective, status, begin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
     this.#insertPayload = db.prepare('INSERT INTO payload (idx, salt, bytes) VALUES (?, ?, ?)')
     this.#open = db.prepare('INSERT INTO open_record (id, missing) VALUES (?, ?)')
     this.#close = db.prepare('DELETE FROM open_record WHERE id = ? AND missing <= 1')
     this.#lessen = db.prepare('UPDATE open_record SET missing = missing - 1 WHERE id = ?')
     this.#keySeqOf = db.prepare('SELECT max(key_seq) AS last FROM leaf WHERE key = ?')
+    this.#insertNode = db.prepare('INSERT INTO node (level, idx, hash) VALUES (?, ?, ?)')
+    this.#keepCheckpoint = db.prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (\'checkpoint\', ?)')
     this.#reload()
   }
 
@@ -58,11 +77,11 @@ export class Sequencer {
   /** Never throws: what could not be kept is `refused`, and the next group starts from what the store really holds. */
   place (entries: readonly Entry[]): Group {
     try {
-      return { outcomes: this.#transaction(entries), reason: null }
+      return { outcomes: this.#transaction(entries), reason: null, checkpoint: this.#checkpoint }
     } catch (error) {
       this.#rollBack()
       if (isDuplicate(error)) return this.#oneByOne(entries)
-      return { outcomes: entries.map(() => 'refused'), reason: String((error as Error).message) }
+      return { outcomes: entries.map(() => 'refused'), reason: String((error as Error).message), checkpoint: null }
     }
   }
 
@@ -97,7 +116,7 @@ export class Sequencer {
       }
       from = to
     }
-    return { outcomes, reason }
+    return { outcomes, reason, checkpoint: this.#checkpoint }
   }
 
   #transaction (entries: readonly Entry[]): Placed[] {
@@ -110,8 +129,16 @@ export class Sequencer {
     this.#clockIsBehind = behind
     this.#lastTime = time
     const placed = entries.map((entry, place) => this.#insert(entry, time, entries[place + 1] ?? null))
+    this.#sign()
     this.#commit()
     return placed
+  }
+
+  /** One signature a group covers all its leaves. */
+  #sign (): void {
+    if (!this.#signer) return
+    this.#checkpoint = signNote(checkpointText({ origin: this.#signer.name, size: this.#size, root: this.#edge.root() }), [this.#signer])
+    this.#keepCheckpoint.run(this.#checkpoint)
   }
 
   #insert (entry: Entry, time: number, next: Entry | null): Placed {
@@ -120,6 +147,7 @@ export class Sequencer {
     const leaf = Buffer.from(fill(entry.template, keySeq, time))
     const hash = leafHash(leaf)
     this.#insertLeaf.run(index, entry.id, hash, leaf, time, entry.type, entry.key, keySeq, entry.perspective, entry.status, entry.begin)
+    this.#edge.append(hash, (level, at, root) => { if (level % KEPT_EVERY === 0) this.#insertNode.run(level, at, root) })
     if (entry.payload) this.#insertPayload.run(index, entry.salt, entry.payload)
     // a begin whose only end follows in the same call was never open to anyone
     if (entry.choices > 0 && !(entry.choices === 1 && next?.begin === entry.id && next.call === entry.call)) this.#open.run(entry.id, entry.choices)
@@ -150,6 +178,7 @@ export class Sequencer {
     const { size, time } = this.#db.prepare('SELECT coalesce(max(idx) + 1, 0) AS size, coalesce((SELECT t FROM leaf ORDER BY idx DESC LIMIT 1), 0) AS time FROM leaf').get() as { size: number, time: number }
     this.#size = size
     this.#lastTime = time
+    this.#edge = new RightEdge(size, nodesOf(this.#db))
   }
 }
 

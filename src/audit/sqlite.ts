@@ -3,12 +3,14 @@ import { mkdirSync } from 'node:fs'
 import { newId } from '../ids.ts'
 import { openForReading } from './database.ts'
 import { Journal, readJournal } from './journal.ts'
-import type { AuditLog, Exchange, LeafDraft, RecordQuery } from './log.ts'
+import type { AuditLog, Exchange, LeafDraft, LogTree, RecordQuery } from './log.ts'
 import { OpenExchange } from './open-exchange.ts'
 import { lockDirectory } from './process-lock.ts'
 import { CommitQueue, type QueueLimits } from './queue.ts'
 import { Reader } from './reader.ts'
 import { missingEnds } from './recovery.ts'
+import { logSigner } from './signing-key.ts'
+import { checkTree, sqliteTree } from './sqlite-tree.ts'
 import { directWriter, threadWriter } from './writer.ts'
 import type { SequencerOptions } from './sequencer.ts'
 
@@ -16,6 +18,8 @@ export interface SqliteLogOptions {
   /** Made where it is missing (mode 0700). */
   readonly directory: string
   readonly limits?: Partial<QueueLimits>
+  /** The log's name in its checkpoints; once chosen it stays. Default: made from its key. */
+  readonly origin?: string | undefined
   /** For tests: no thread, but a clock and faults of their own. */
   readonly direct?: SequencerOptions
   /** For tests of a full disk. */
@@ -27,20 +31,22 @@ const RECOVERY_GROUP = 500
 const STREAM_PAGE = 200
 
 /** Rejects, with a sentence for people, where another process holds the directory or the file is not a whole log. */
-export async function openSqliteLog ({ directory, limits, direct, maxPages }: SqliteLogOptions): Promise<AuditLog> {
+export async function openSqliteLog ({ directory, limits, origin, direct, maxPages }: SqliteLogOptions): Promise<AuditLog> {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const unlock = lockDirectory(directory)
   let queue: CommitQueue | undefined
   let reader: Reader | undefined
   try {
-    const writer = direct ? directWriter(directory, direct) : await threadWriter(directory, maxPages)
-    queue = new CommitQueue(writer, { ...LIMITS, ...limits })
+    const signer = logSigner(directory, origin)
+    const writer = direct ? directWriter(directory, origin, direct) : await threadWriter(directory, origin, maxPages)
+    const commits = queue = new CommitQueue(writer, { ...LIMITS, ...limits })
     const db = openForReading(directory)
     reader = new Reader(db)
+    checkTree(db, directory, signer)
     const ends = missingEnds(db, readJournal(directory))
     for (let at = 0; at < ends.length; at += RECOVERY_GROUP) await queue.append(ends.slice(at, at + RECOVERY_GROUP))
     await queue.append([own('log.start', { recovered: ends.length })])
-    return new SqliteLog(queue, reader, new Journal(directory), unlock)
+    return new SqliteLog(queue, reader, sqliteTree(db, signer, () => commits.checkpoint!), new Journal(directory), unlock)
   } catch (error) {
     reader?.close()
     await queue?.close().catch(() => {})
@@ -54,13 +60,15 @@ const own = (type: 'log.start' | 'log.stop', fields: LeafDraft['fields']): LeafD
 class SqliteLog implements AuditLog {
   readonly #queue: CommitQueue
   readonly #reader: Reader
+  readonly tree: LogTree
   readonly #journal: Journal
   readonly #release: () => void
   readonly #open = new Set<OpenExchange>()
 
-  constructor (queue: CommitQueue, reader: Reader, journal: Journal, release: () => void) {
+  constructor (queue: CommitQueue, reader: Reader, tree: LogTree, journal: Journal, release: () => void) {
     this.#queue = queue
     this.#reader = reader
+    this.tree = tree
     this.#journal = journal
     this.#release = release
     queue.onUp = () => { for (const exchange of this.#open) void exchange.closeFailed() }

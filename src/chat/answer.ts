@@ -142,7 +142,7 @@ export function makeChat (rooms: ChatRooms): Chat {
         fields: endFields({ disclosure, tokens, finish: choicesOf(completion).map((choice) => String(choice.finish_reason)), source }),
       })
       if (keep?.(completion, receipt.record)) told.cacheStatus += '; stored'
-      return { kind: 'json', text: withMember(text, 'audit', receiptMember(exchange.record, receipt)) }
+      return { kind: 'json', text: withMember(text, 'audit', receiptMember(exchange.record, receipt, audit.tree.origin)) }
     }
 
     async function streamed (): Promise<ChatReply> {
@@ -153,7 +153,7 @@ export function makeChat (rooms: ChatRooms): Chat {
       const out = new FrameStream(config.limits.readerBufferBytes, config.limits.readerStallMs)
       out.once('close', () => { if (!out.readableEnded) call.work.abort(new ReaderGone('The client has left.')) })
       void track(call.work, relay({
-        chunks, out, exchange, frame, source, told, explain,
+        chunks, out, exchange, frame, source, told, explain, origin: audit.tree.origin,
         choices: ready ? choicesOf(ready).length : request.n ?? 1,
         usageWanted: request.stream_options?.include_usage === true,
         ...(keep && { whenWhole: keep }),

@@ -85,4 +85,5 @@ export async function endBroken (exchange: Exchange, disclosure: Disclosure, err
 }
 
 /** The receipt as it travels with an answer. */
-export const receiptMember = (record: string, receipt: Receipt): Record<string, unknown> => ({ record, index: receipt.index, leaf_hash: receipt.leaf_hash })
+export const receiptMember = (record: string, receipt: Receipt, origin: string): Record<string, unknown> =>
+  ({ record, index: receipt.index, leaf_hash: receipt.leaf_hash, origin, proof: `/audit/v1/log/proof/${receipt.index}` })

@@ -15,6 +15,8 @@ export interface Relay {
   readonly exchange: Exchange
   readonly frame: Frame
   readonly choices: number
+  /** The log's name, for the receipt. */
+  readonly origin: string
   /** The client asked for the usage chunk; the upstream is always asked. */
   readonly usageWanted: boolean
   /** Told for the metrics. */
@@ -83,7 +85,7 @@ export async function relay (job: Relay): Promise<void> {
     // a replayed answer cost nobody a token
     const tokens: [number, number] | null = job.told.tokens = job.source ? [0, 0] : tokensOf(usage)
     const receipt = await exchange.end({ status: 'complete', fields: endFields({ disclosure: frame.disclosure, tokens, finish: [...finish.values()], source: job.source }) })
-    const last = withMember(frames.pop()!, 'audit', receiptMember(exchange.record, receipt))
+    const last = withMember(frames.pop()!, 'audit', receiptMember(exchange.record, receipt, job.origin))
     await out.write(encoder.encode([...frames, last].map(data).join('') + closing))
     out.end()
     if (gathered) job.whenWhole?.(gathered.completion(), receipt.record)

@@ -214,3 +214,39 @@ t.test('a second process is refused by name while the first lives, and let in af
   await again.append([note()])
   await again.close()
 })
+
+t.test('a start refuses a database that is not the one that was signed, and says what to do', async (t) => {
+  const grown = async (directory: string, leaves: number): Promise<void> => {
+    const log = await openSqliteLog({ directory })
+    for (let at = 0; at < leaves; at++) await log.append([note()])
+    await log.close()
+  }
+  const refused = async (name: string, reason: RegExp, change: (directory: string) => void | Promise<void>): Promise<void> => {
+    const directory = temporary(t)
+    await grown(directory, 5)
+    await change(directory)
+    await t.rejects(openSqliteLog({ directory }), { message: reason }, name)
+  }
+  const edit = (directory: string, sql: string): void => {
+    const db = new DatabaseSync(join(directory, 'audit.db'))
+    db.exec(sql)
+    db.close()
+  }
+  await refused('an older database', /set back to an older state/, async (directory) => {
+    const old = readFileSync(join(directory, 'audit.db'))
+    await grown(directory, 3)
+    writeFileSync(join(directory, 'audit.db'), old)
+  })
+  await refused('a leaf altered', /leaf 3 does not have the hash/, (directory) => { edit(directory, 'UPDATE leaf SET entry = CAST(replace(CAST(entry AS TEXT), \'audit.read\', \'audit.reed\') AS BLOB) WHERE idx = 3') })
+  await refused('a hash altered', /leaf 3 does not have the hash/, (directory) => { edit(directory, 'UPDATE leaf SET hash = zeroblob(32) WHERE idx = 3') })
+  await refused('the last leaf cut off', /set back to an older state/, (directory) => { edit(directory, 'DELETE FROM leaf WHERE idx = (SELECT max(idx) FROM leaf)') })
+  await refused('a checkpoint altered', /cannot be opened with this log's key/, (directory) => {
+    const file = join(directory, 'checkpoint')
+    writeFileSync(file, readFileSync(file, 'utf8').replace(/\n\d+\n/, '\n1\n'))
+  })
+  await refused('another key', /cannot be opened with this log's key|is of the log/, (directory) => { writeFileSync(join(directory, 'log.key'), Buffer.alloc(32, 7)) })
+  const directory = temporary(t)
+  await grown(directory, 2)
+  await t.rejects(openSqliteLog({ directory, origin: 'another.example' }), { message: /is of the log "parallax\.local\/[0-9a-f]{8}", configured is "another\.example"/ })
+  await grown(directory, 2)
+})

@@ -4,6 +4,9 @@ import canonicalize from 'canonicalize'
 import type { Test } from 'tap'
 import { v7 as uuidv7 } from 'uuid'
 import type { AuditLog, LeafDraft, StoredRecord } from '../../src/audit/log.ts'
+import { RightEdge, rootOf, verifyConsistency, verifyInclusion } from '../../src/audit/merkle.ts'
+import { openNote, parseCheckpoint, parseVerifier } from '../../src/audit/note.ts'
+import { nodesFromTiles, parseEntryBundle, parseTlogProof, splitHashes, tileWidth } from '../../src/audit/tile.ts'
 
 /** A store to be opened, closed and opened again. */
 export interface Store {
@@ -50,6 +53,28 @@ export async function soundness (t: Test, log: AuditLog): Promise<StoredRecord[]
   t.same(wrong, [])
   t.same([...open].filter(([, missing]) => missing !== 0), [], 'every begin has its ends')
   return all
+}
+
+/** The checkpoint's signature, every leaf against its root by the tiles alone, and a proof of some leaves: what a stranger can do. */
+export async function treeIsSound (t: Test, log: AuditLog): Promise<void> {
+  const checkpoint = parseCheckpoint(openNote(log.tree.checkpoint(), parseVerifier(log.tree.verifier)))
+  t.equal(checkpoint.origin, log.tree.origin)
+  t.equal(checkpoint.size, log.size())
+  const tiles = nodesFromTiles((level, index) => splitHashes(log.tree.tile({ level, index, width: tileWidth(level, index, checkpoint.size) })!))
+  t.ok(checkpoint.root.equals(rootOf(checkpoint.size, tiles)), 'the tiles have the root that was signed')
+  const all = await everything(log)
+  const edge = new RightEdge()
+  for (const one of all) edge.append(Buffer.from(one.leaf_hash, 'base64'))
+  t.ok(checkpoint.root.equals(edge.root()), 'the leaves have the root that was signed')
+  const entries = Array.from({ length: Math.ceil(all.length / 256) }, (_, index) => parseEntryBundle(log.tree.tile({ level: 'entries', index, width: tileWidth('entries', index, checkpoint.size) })!)).flat()
+  t.same(entries.map(String), all.map((one) => one.leaf), 'the bundles hold the leaves')
+  for (const index of new Set([0, all.length - 1, all.length >> 1])) {
+    const { proof, checkpoint: note } = parseTlogProof(log.tree.proof(index)!)
+    const { size, root } = parseCheckpoint(openNote(note, parseVerifier(log.tree.verifier)))
+    t.ok(verifyInclusion(index, size, Buffer.from(all[index]!.leaf_hash, 'base64'), proof, root), `leaf ${index} is proved`)
+  }
+  t.equal(log.tree.proof(all.length), null)
+  t.equal(log.tree.tile({ level: 0, index: 0, width: Math.min(256, all.length + 1) }) === null, all.length < 256)
 }
 
 export function auditLogContract (t: Test, make: (t: Test) => Store): void {
@@ -159,6 +184,22 @@ export function auditLogContract (t: Test, make: (t: Test) => Store): void {
     t.equal(await count({ from: 0, to: Date.now() + 10_000 }), 7)
     t.same((await log.records({ type: 'completion.begin' }))[0]!.payload, { state: 'present', bytes: new Uint8Array(), salt: (await log.records({ type: 'completion.begin', payloads: true }))[0]!.payload.state === 'present' ? ((await log.records({ type: 'completion.begin', payloads: true }))[0]!.payload as { salt: Uint8Array }).salt : null })
     await log.close()
+  })
+
+  t.test('the tree is the one that was signed, after every group and across a restart, and each is a beginning of the next', async (t) => {
+    const store = make(t)
+    const seen: { size: number, root: Buffer }[] = []
+    for (const rounds of [[1, 3, 254], [2, 600]]) {
+      const log = await store.open()
+      for (const count of rounds) {
+        await log.append(Array.from({ length: count }, () => note()))
+        await treeIsSound(t, log)
+        const now = parseCheckpoint(openNote(log.tree.checkpoint(), parseVerifier(log.tree.verifier)))
+        for (const old of seen) t.ok(verifyConsistency(old.size, now.size, old.root, now.root, log.tree.consistency(old.size)!), `${old.size} is a beginning of ${now.size}`)
+        seen.push(now)
+      }
+      await log.close()
+    }
   })
 
   t.test('closing ends what is open as interrupted, and everything is there again after a restart', async (t) => {

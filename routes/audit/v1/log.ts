@@ -1,0 +1,64 @@
+/** The log's tree, for whoever wants to check it: checkpoint, tiles and proofs in C2SP's forms. Public and unrecorded, but for the entries. */
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { parseTilePath, TILE_WIDTH, type Tile } from '../../../src/audit/tile.ts'
+import { ParallaxError } from '../../../src/errors.ts'
+import { newId } from '../../../src/ids.ts'
+
+/** A full tile can never change; a part of one neither, but a wider one takes its place. */
+const IMMUTABLE = 'public, max-age=31536000, immutable'
+const text = (reply: FastifyReply, body: string): FastifyReply => reply.type('text/plain; charset=utf-8').send(body)
+
+export default async function log (plain: FastifyInstance): Promise<void> {
+  const app = plain.withTypeProvider<ZodTypeProvider>()
+  const { audit } = app.services
+  const rest = z.object({ '*': z.string() })
+
+  const tileOf = (path: string): Tile => {
+    const tile = parseTilePath(path)
+    if (!tile) throw new ParallaxError('not_found', `There is no tile ${JSON.stringify(path.slice(0, 100))}. The paths are those of C2SP tlog-tiles.`)
+    return tile
+  }
+  const bytesOf = (tile: Tile): Uint8Array => {
+    const bytes = audit.tree.tile(tile)
+    if (!bytes) throw new ParallaxError('not_found', 'The tree does not reach so far. Ask for the part of the tile that its newest checkpoint covers.')
+    return bytes
+  }
+
+  app.get('/log', {
+    config: { public: true },
+    schema: { tags: ['audit'], summary: 'The log\'s name and the key that checks it', description: 'Compare the key with one that you had from elsewhere: a log that gives out its own key proves nothing by it.', response: { 200: z.object({ origin: z.string(), verifier: z.string(), checkpoint: z.string() }) } },
+  }, async () => ({ origin: audit.tree.origin, verifier: audit.tree.verifier, checkpoint: '/audit/v1/log/checkpoint' }))
+
+  app.get('/log/checkpoint', {
+    config: { public: true },
+    schema: { tags: ['audit'], summary: 'The newest signed checkpoint', description: 'C2SP tlog-checkpoint: a signed note over the size and the root of the tree.' },
+  }, async (_request, reply) => text(reply.header('cache-control', 'no-cache'), audit.tree.checkpoint()))
+
+  app.get('/log/proof/:index', {
+    config: { public: true },
+    schema: { tags: ['audit'], summary: 'The proof that a leaf is in the log', description: 'C2SP tlog-proof, against the newest checkpoint, which it holds: it can be checked without asking here again.', params: z.object({ index: z.coerce.number().int().min(0) }) },
+  }, async (request, reply) => {
+    const proof = audit.tree.proof(request.params.index)
+    if (proof === null) throw new ParallaxError('record_not_found', `There is no leaf ${request.params.index} in this log yet.`)
+    return text(reply.header('cache-control', 'no-cache'), proof)
+  })
+
+  app.get('/log/tile/*', {
+    config: { public: true },
+    schema: { tags: ['audit'], summary: 'A tile of the tree', description: 'C2SP tlog-tiles: up to 256 hashes of 32 bytes.', params: rest },
+  }, async (request, reply) => {
+    const tile = tileOf(`tile/${request.params['*']}`)
+    return reply.header('cache-control', tile.width === TILE_WIDTH ? IMMUTABLE : 'public, max-age=60').type('application/octet-stream').send(Buffer.from(bytesOf(tile)))
+  })
+
+  app.get('/log/tile/entries/*', {
+    config: { scope: 'auditor' },
+    schema: { tags: ['audit'], security: [{ key: [] }], summary: 'The leaves of a tile', description: 'C2SP tlog-tiles: each leaf behind its length. The reading is itself a record.', params: rest },
+  }, async (request, reply) => {
+    const tile = tileOf(`tile/entries/${request.params['*']}`)
+    await audit.append([{ type: 'audit.read', id: newId(), key: request.caller!.key, fields: { read: 'entries', request: request.id, tile: tile.index, width: tile.width } }])
+    return reply.header('cache-control', 'private, no-store').type('application/octet-stream').send(Buffer.from(bytesOf(tile)))
+  })
+}
