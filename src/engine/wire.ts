@@ -84,7 +84,7 @@ export interface Job {
 const SEEDS = 2 ** 31
 
 /** What a small model answers well with where the caller sets nothing; OpenAI's own default of 1 is too hot for it. */
-const DEFAULTS = { temperature: 0.6, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1.1, maxTokens: 256 }
+const DEFAULTS = { temperature: 0.3, topP: 0.95, topK: 40, minP: 0.05, repeatPenalty: 1.1, maxTokens: 256 }
 
 /** Members that the engine would have to obey and cannot: silence would be a wrong answer. A value in the list asks for nothing. */
 const CANNOT: Record<string, readonly unknown[]> = {

@@ -1,0 +1,5 @@
+module parallax.test/stranger
+
+go 1.18
+
+require golang.org/x/mod v0.14.0
