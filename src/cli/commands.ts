@@ -23,6 +23,7 @@ export interface Command {
 interface Listed { readonly summary: string, readonly load: () => Promise<Command> }
 
 export const COMMANDS: Readonly<Record<string, Listed>> = {
+  verify: { summary: 'check an export of an audit log, as a stranger would', load: async () => (await import('./verify.ts')).verify },
   keys: { summary: 'make, list, revoke and rotate API keys', load: async () => (await import('./keys.ts')).keys },
 }
 

@@ -6,6 +6,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { newId } from '../../../src/ids.ts'
 import { z } from 'zod'
 import type { Json, RecordQuery, StoredRecord } from '../../../src/audit/log.ts'
+import { parseCheckpoint } from '../../../src/audit/note.ts'
 import { ParallaxError } from '../../../src/errors.ts'
 
 const PAGE = 1000
@@ -115,13 +116,16 @@ export default async function records (plain: FastifyInstance): Promise<void> {
     },
   }, async (request, reply) => {
     const size = audit.size()
-    const query = queryOf(request.query, size)
+    const asked = queryOf(request.query, size)
     await onRecord(request, { read: 'export', query: definedOf(request.query) })
+    // up to the checkpoint of this moment, unless another size was asked for: the manifest then carries what the leaves add up to
+    const checkpoint = audit.tree.checkpoint()
+    const query = request.query.as_of === undefined ? { ...asked, asOf: parseCheckpoint(checkpoint).size } : asked
     reply.header('cache-control', 'private, no-store').type('application/x-ndjson; charset=utf-8')
-    return reply.send(Readable.from(lines(query), { objectMode: false }))
+    return reply.send(Readable.from(lines(query, checkpoint), { objectMode: false }))
   })
 
-  async function * lines (query: RecordQuery): AsyncGenerator<string> {
+  async function * lines (query: RecordQuery, checkpoint: string): AsyncGenerator<string> {
     let count = 0
     let first: number | null = null
     let last: number | null = null
@@ -135,7 +139,7 @@ export default async function records (plain: FastifyInstance): Promise<void> {
       count++
       yield line
     }
-    yield `${JSON.stringify({ manifest: { count, first_index: first, last_index: last, as_of: query.asOf, sha256: digest.digest('hex') } })}\n`
+    yield `${JSON.stringify({ manifest: { count, first_index: first, last_index: last, as_of: query.asOf, sha256: digest.digest('hex'), origin: audit.tree.origin, verifier: audit.tree.verifier, checkpoint } })}\n`
   }
 }
 

@@ -1,0 +1,124 @@
+/**
+ * A stranger's check of an export: everything is computed again from the lines, and nothing of the gateway is asked or believed.
+ * Built from the pure files only. Says what it checked, what is wrong, and what an export cannot show.
+ */
+import { createHash } from 'node:crypto'
+import { RightEdge } from './merkle.ts'
+import { openNote, parseCheckpoint, parseVerifier, type Checkpoint } from './note.ts'
+import { commitment, leafHash } from './record.ts'
+
+export interface Findings {
+  readonly checked: string[]
+  /** Empty where everything holds. */
+  readonly wrong: string[]
+  readonly notChecked: string[]
+  readonly leaves: number
+}
+
+export interface VerifyOptions {
+  /** The log's key (C2SP vkey), from elsewhere than the log itself. */
+  readonly verifier?: string | undefined
+  /** A checkpoint that was kept from before. */
+  readonly kept?: string | undefined
+}
+
+interface Line { index?: number, id?: string, leaf?: string, leaf_hash?: string, payload?: { state: string, base64?: string, salt?: string }, manifest?: Manifest }
+interface Manifest { count: number, first_index: number | null, last_index: number | null, as_of: number, sha256: string, verifier: string, checkpoint: string }
+interface Leaf { v: number, id: string, type: string, t: number, key: string | null, key_seq: number | null, begin?: string, choices?: number, req_commit?: string, res_commit?: string, payload_commit?: string }
+
+/** So many of each kind are told; a log with one altered leaf early on would else fill the screen. */
+const TOLD = 20
+
+/** `lines` are an export's, in order. Memory grows with what is open, not with the export. */
+export async function verifyExport (lines: AsyncIterable<string>, { verifier, kept }: VerifyOptions = {}): Promise<Findings> {
+  const wrong: string[] = []
+  const blame = (what: string): void => { if (wrong.length < TOLD) wrong.push(what); else if (wrong.length === TOLD) wrong.push('… and more') }
+  const edge = new RightEdge()
+  const digest = createHash('sha256')
+  const keySeqs = new Map<string, number>()
+  const open = new Map<string, number>()
+  let keptCheckpoint: Checkpoint | null = null
+  let keptRoot: string | null = null
+  let manifest: Manifest | undefined
+  let whole = true
+  let lastTime = 0
+  let payloads = 0
+
+  const key = verifier === undefined ? null : parseVerifier(verifier)
+  if (kept !== undefined) {
+    try { keptCheckpoint = key ? parseCheckpoint(openNote(kept, key)) : parseCheckpoint(kept) } catch (error) { blame(`the kept checkpoint: ${(error as Error).message}`) }
+  }
+  const noteKeptRoot = (): void => { if (edge.size === keptCheckpoint?.size) keptRoot = Buffer.from(edge.root()).toString('base64') }
+  noteKeptRoot()
+
+  for await (const text of lines) {
+    if (text === '') continue
+    if (manifest) { blame('there are lines after the manifest'); break }
+    let line: Line
+    try { line = JSON.parse(text) as Line } catch { blame(`line ${edge.size + 1} is not JSON: the export was cut off or altered`); break }
+    if (line.manifest) { manifest = line.manifest; continue }
+    digest.update(`${text}\n`)
+    if (line.index !== edge.size) {
+      whole = false
+      blame(`index ${line.index} stands where ${edge.size} should be: a leaf is missing, or the export was filtered`)
+      break
+    }
+    checkLine(line)
+    noteKeptRoot()
+  }
+
+  function checkLine ({ index, id, leaf: text = '', leaf_hash: claimed, payload }: Line): void {
+    const bytes = Buffer.from(text)
+    const hash = leafHash(bytes)
+    edge.append(hash)
+    if (hash.toString('base64') !== claimed) blame(`leaf ${index} does not have the hash that the export gives for it`)
+    let leaf: Leaf
+    try { leaf = JSON.parse(text) as Leaf } catch { blame(`leaf ${index} is not JSON`); return }
+    if (leaf.id !== id) blame(`leaf ${index} bears another id than its line`)
+    if (leaf.t < lastTime) blame(`leaf ${index} is earlier than the leaf before it`)
+    lastTime = leaf.t
+    if (leaf.key !== null) {
+      const expected = (keySeqs.get(leaf.key) ?? 0) + 1
+      if (leaf.key_seq !== expected) blame(`leaf ${index} has key_seq ${leaf.key_seq} where ${leaf.key} is at ${expected}: a record of this key is missing`)
+      keySeqs.set(leaf.key, leaf.key_seq ?? expected)
+    }
+    if (leaf.type === 'completion.begin') open.set(leaf.id, leaf.choices ?? 1)
+    if (leaf.type === 'completion.end') {
+      const missing = open.get(leaf.begin ?? '')
+      if (missing === undefined) blame(`leaf ${index} ends an exchange that is not open`)
+      else if (missing > 1) open.set(leaf.begin!, missing - 1)
+      else open.delete(leaf.begin!)
+    }
+    const commit = leaf.req_commit ?? leaf.res_commit ?? leaf.payload_commit
+    if (commit === undefined || payload?.state !== 'present' || payload.base64 === undefined || payload.salt === undefined) return
+    payloads++
+    if (commitment(Buffer.from(payload.salt, 'base64'), leaf.id, Buffer.from(payload.base64, 'base64')) !== commit) blame(`the transcript of leaf ${index} is not the one that the leaf commits to`)
+  }
+
+  const checked = [`${edge.size} leaves: index, hash, time, key_seq`, `${payloads} transcripts against their commitments`]
+  const notChecked: string[] = []
+  if (!manifest) blame('the manifest is missing: the export was cut off')
+  else if (whole) {
+    if (manifest.sha256 !== digest.digest('hex') || manifest.count !== edge.size) blame('the lines are not those that the manifest was made of')
+    else checked.push('the manifest over all lines')
+    checkRoot(manifest)
+  }
+  if (open.size > 0) notChecked.push(`${open.size} exchanges had begun and not ended when this was exported`)
+  if (keptCheckpoint) {
+    if (keptRoot === null) blame(`the kept checkpoint has ${keptCheckpoint.size} leaves, the export only ${edge.size}: the log was cut short`)
+    else if (keptRoot !== keptCheckpoint.root.toString('base64')) blame(`the first ${keptCheckpoint.size} leaves are not those of the kept checkpoint: the history was rewritten`)
+    else checked.push(`the first ${keptCheckpoint.size} leaves are those of the kept checkpoint`)
+  } else notChecked.push('whether the history was rewritten since an earlier day: keep a checkpoint, and give it with --checkpoint')
+  notChecked.push('whether exchanges were never recorded, and whether others are shown another log: compare checkpoints and receipts with theirs')
+  return { checked, wrong, notChecked, leaves: edge.size }
+
+  function checkRoot (one: Manifest): void {
+    try {
+      const checkpoint = parseCheckpoint(openNote(one.checkpoint, key ?? parseVerifier(one.verifier)))
+      if (checkpoint.size !== edge.size) notChecked.push(`the signed root: the export ends at ${edge.size} leaves, the checkpoint at ${checkpoint.size}`)
+      else if (checkpoint.root.toString('base64') !== Buffer.from(edge.root()).toString('base64')) blame('the leaves do not add up to the root that was signed')
+      else checked.push(`the signed checkpoint over ${checkpoint.size} leaves`)
+      if (!key) notChecked.push('whether the key is the log\'s own: it came with the export; give the one you know with --vkey')
+    } catch (error) { blame(`the checkpoint: ${(error as Error).message}`) }
+  }
+}

@@ -1,0 +1,91 @@
+import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { newSeed, signerOf } from '../../src/audit/note.ts'
+import { verifyExport, type VerifyOptions } from '../../src/audit/verify.ts'
+import { build, events, QUESTION, temporary, type Built } from '../helper.ts'
+
+const CLI = fileURLToPath(new URL('../../src/cli/parallax.ts', import.meta.url))
+const exported = async (gateway: Built): Promise<string> => (await fetch(`${gateway.url}/audit/v1/export`, { headers: { authorization: `Bearer ${gateway.keys.auditor}` } })).text()
+const check = (text: string, options?: VerifyOptions) => verifyExport((async function * () { yield * text.split('\n') })(), options)
+
+async function used (t: any): Promise<Built> {
+  const gateway = await build(t)
+  for (const model of ['A', 'B']) await (await gateway.ask({ model, messages: QUESTION })).arrayBuffer()
+  await events(await gateway.ask({ model: 'A', messages: QUESTION, stream: true }))
+  await (await gateway.ask({ model: 'nobody', messages: QUESTION })).arrayBuffer()
+  return gateway
+}
+
+t.test('an export of a sound log passes, and says what it could not show', async (t) => {
+  const gateway = await used(t)
+  const kept = gateway.services.audit.tree.checkpoint()
+  await (await gateway.ask({ model: 'B', messages: QUESTION })).arrayBuffer()
+  const found = await check(await exported(gateway), { kept, verifier: gateway.services.audit.tree.verifier })
+  t.same(found.wrong, [])
+  t.match(found.checked.join('\n'), /signed checkpoint over \d+ leaves[\s\S]*kept checkpoint/)
+  t.match(found.notChecked.join('\n'), /never recorded/)
+})
+
+t.test('one changed, missing, moved or added thing is found, each by what it is', async (t) => {
+  const gateway = await used(t)
+  const kept = gateway.services.audit.tree.checkpoint()
+  const text = await exported(gateway)
+  const lines = text.trimEnd().split('\n')
+  const at = lines.findIndex((line) => line.includes('completion.end'))
+  const edited = (place: number, change: (line: any) => void): string => lines.map((line, index) => {
+    if (index !== place) return line
+    const parsed = JSON.parse(line)
+    change(parsed)
+    return JSON.stringify(parsed)
+  }).join('\n')
+  const cases: [string, string, RegExp][] = [
+    ['a leaf', edited(at, (one) => { one.leaf = one.leaf.replace('"complete"', '"completE"') }), /does not have the hash/],
+    ['a leaf and its hash', edited(at, (one) => { one.leaf_hash = 'AAAA' }), /does not have the hash/],
+    ['a transcript', edited(at, (one) => { one.payload.base64 = Buffer.from('something else').toString('base64') }), new RegExp(`transcript of leaf ${at}`)],
+    ['a salt', edited(at, (one) => { one.payload.salt = Buffer.alloc(32).toString('base64') }), /commits to/],
+    ['a line left out', lines.toSpliced(at, 1).join('\n'), /a leaf is missing/],
+    ['two lines exchanged', lines.toSpliced(at, 2, lines[at + 1]!, lines[at]!).join('\n'), /stands where/],
+    ['the manifest cut off', lines.slice(0, -1).join('\n'), /manifest is missing/],
+    ['the file cut off in a line', text.slice(0, text.length >> 1), /cut off/],
+    ['the checkpoint', edited(lines.length - 1, ({ manifest }) => { manifest.checkpoint = manifest.checkpoint.replace(/\n\d/, '\n9') }), /the checkpoint: /],
+    ['the last leaves cut off, with a manifest that fits', [...lines.slice(0, -3), JSON.stringify({ manifest: { ...JSON.parse(lines.at(-1)!).manifest } })].join('\n'), /not those that the manifest/],
+  ]
+  for (const [name, altered, reason] of cases) t.match((await check(altered, { kept })).wrong.join('\n'), reason, name)
+  t.match((await check(text, { verifier: signerOf('other', newSeed()).verifier })).wrong.join('\n'), /not signed by "other"/)
+  const longer = kept.replace(/\n\d+\n/, '\n9999\n')
+  t.match((await check(text, { kept: longer })).wrong.join('\n'), /cut short/)
+  t.match((await check(text, { kept: kept.replace(/\n(\d)\n/, '\n3\n') })).wrong.join('\n') || (await check(text, { kept: kept.replace(/\n\d+\n/, '\n3\n') })).wrong.join('\n'), /rewritten/)
+})
+
+t.test('the command checks a file or a gateway, and its exit code says what came of it', async (t) => {
+  const gateway = await used(t)
+  const file = join(temporary(t), 'export.ndjson')
+  const text = await exported(gateway)
+  writeFileSync(file, text)
+  const run = (...args: string[]) => promisify(execFile)(process.execPath, [CLI, 'verify', ...args]).then(({ stdout }) => ({ code: 0, stdout }), (error: { code: number, stdout: string }) => error)
+  t.match(await run(file, '--vkey', gateway.services.audit.tree.verifier), { code: 0, stdout: /signed checkpoint/ })
+  const key = join(temporary(t), 'key')
+  writeFileSync(key, gateway.keys.auditor)
+  t.match(await run(gateway.url, '--key-file', key), { code: 0, stdout: /signed checkpoint/ })
+  writeFileSync(file, text.replace('audit.read', 'audit.reed'))
+  t.match(await run(file), { code: 1, stdout: /WRONG/ })
+  t.match(await run(), { code: 2 })
+  t.match(await run(gateway.url), { code: 2 })
+})
+
+t.test('verification of 20,000 leaves passes; its speed is printed for whoever measures', async (t) => {
+  const gateway = await used(t)
+  const count = 20_000
+  for (let at = 0; at < 20; at++) await gateway.services.audit.append(Array.from({ length: count / 20 }, () => ({ type: 'feedback' as const, id: crypto.randomUUID(), key: 'k_1', fields: {} })))
+  const text = await exported(gateway)
+  const before = process.cpuUsage()
+  const { wrong, leaves } = await check(text)
+  const { user, system } = process.cpuUsage(before)
+  t.same(wrong, [])
+  t.comment(`${Math.round(leaves / ((user + system) / 1e6))} leaves a second of CPU`)
+  t.ok(leaves > count)
+})
