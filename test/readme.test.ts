@@ -9,7 +9,7 @@ import * as upstream from './fixtures/upstream.ts'
 import { FIXTURES, temporary, until } from './helper.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const pages = ['README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'docs/operations.md', 'docs/errors.md', 'docs/sources.md']
+const pages = ['README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'docs/operations.md', 'docs/errors.md', 'docs/sources.md', 'docs/audit.md']
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 const blocks = [...readme.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1]!)
 const scripts = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> }).scripts
@@ -67,6 +67,29 @@ t.test('every command of the README runs, in order, against a gateway that was s
   t.match(readFileSync(join(cwd, 'export.ndjson'), 'utf8'), /universal healthcare/)
   t.match(outputs[2], /plx_\w{36}/)
   t.match(outputs[2], /my app/)
+})
+
+t.test('every command of the auditor\'s page runs, in order, and verifies', async (t) => {
+  const { port, cwd, dataDir } = await gateway(t)
+  const keys = JSON.parse(readFileSync(join(dataDir, 'keys.json'), 'utf8')) as Record<string, string>
+  const url = `http://127.0.0.1:${port}`
+  const ask = async () => fetch(`${url}/v1/chat/completions`, { method: 'POST', headers: { authorization: `Bearer ${keys['app']}`, 'content-type': 'application/json' }, body: JSON.stringify({ model: 'conservative', max_tokens: 8, messages: [{ role: 'user', content: 'What is your opinion on taxation?' }] }) })
+  const reply = await ask()
+  t.equal(reply.status, 200)
+  await reply.arrayBuffer()
+  writeFileSync(join(cwd, 'checkpoint-before'), await (await fetch(`${url}/audit/v1/log/checkpoint`)).text())
+  await (await ask()).arrayBuffer()
+  const { verifier } = await (await fetch(`${url}/audit/v1/log`)).json() as { verifier: string }
+  const env = { ...process.env, DATA_DIR: dataDir, GATEWAY: url, AUDITOR: keys['auditor'], APP: keys['app'], VKEY: verifier, RECORD: reply.headers.get('x-audit-record') ?? '' }
+  const page = readFileSync(join(root, 'docs/audit.md'), 'utf8')
+  const outputs: string[] = []
+  for (const [, block] of page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)) outputs.push((await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', block!], { cwd, env, timeout: 60_000 })).stdout)
+  t.equal(outputs.length, 3)
+  t.match(outputs[1], /signed checkpoint over \d+ leaves/)
+  t.match(outputs[1], /those of the kept checkpoint/)
+  t.match(JSON.parse(outputs[2]!), { begin: { proof: /^c2sp\.org\/tlog-proof@v1/ }, ends: [{ salt: String }] })
+  const { stdout } = await promisify(execFile)('bash', ['-c', 'head -n -1 export.ndjson | sha256sum'], { cwd })
+  t.equal(stdout.slice(0, 64), JSON.parse(readFileSync(join(cwd, 'export.ndjson'), 'utf8').trimEnd().split('\n').at(-1)!).manifest.sha256)
 })
 
 t.test('every script and file that a page names is there', async (t) => {
