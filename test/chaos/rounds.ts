@@ -33,8 +33,8 @@ class Gateway {
     const child = this.#child = spawn(process.execPath, [join(ROOT, 'src/server.ts')], { cwd: ROOT, env: { PATH: process.env['PATH'] ?? '', PORT: '0', PARALLAX_MODEL: 'none', LOG_LEVEL: 'error', ...this.#env }, stdio: ['ignore', 'pipe', 'pipe'] })
     let told = ''
     this.url = await new Promise((resolve, reject) => {
-      child.stdout!.on('data', (part) => { told += part; const found = /listens on (\S+)/.exec(told); if (found) resolve(found[1]!) })
-      child.stderr!.on('data', (part) => { told += part })
+      child.stdout.on('data', (part) => { told += part; const found = /listens on (\S+)/.exec(told); if (found) resolve(found[1]!) })
+      child.stderr.on('data', (part) => { told += part })
       child.once('exit', () => { reject(new Error(`The gateway did not start: ${told.slice(-500)}`)) })
     })
   }
