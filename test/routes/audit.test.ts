@@ -1,5 +1,6 @@
 import { createHash, hash } from 'node:crypto'
 import t from 'tap'
+import * as upstream from '../fixtures/upstream.ts'
 import { build, events, QUESTION } from '../helper.ts'
 
 const read = (gateway: Awaited<ReturnType<typeof build>>, path: string, key = gateway.keys.auditor) => fetch(`${gateway.url}${path}`, { headers: { authorization: `Bearer ${key}` } })
@@ -106,4 +107,20 @@ t.test('a bad query is a problem that names the member', async (t) => {
     t.match(await reply.json(), { code: 'invalid_request', param: query.split('=')[0] }, query)
   }
   t.equal((await read(gateway, '/audit/v1/records/not-a-uuid')).status, 400)
+})
+
+t.test('an export as CSV opens in a spreadsheet and runs nothing there', async (t) => {
+  const gateway = await build(t)
+  gateway.upstreams.progressive.reply(upstream.json({ content: '=HYPERLINK("http://evil.example")' }))
+  await (await gateway.ask({ model: 'A', messages: [{ role: 'user', content: 'a "quoted",\nbroken line' }] })).arrayBuffer()
+  await gateway.services.audit.append([{ type: 'feedback', id: '=1+1', key: null, fields: {}, payload: Buffer.from('@SUM(A1)') }])
+  const reply = await read(gateway, '/audit/v1/export?format=csv')
+  t.match(reply.headers.get('content-type'), /^text\/csv/)
+  const text = await reply.text()
+  t.match(text, /^index,id,type,time,key,key_seq,perspective,status,leaf_hash,leaf,transcript\r\n/)
+  t.match(text, /,completion\.end,\d{4}-\d\d-\d\dT[^,]+,k_[0-9a-f]{12},\d+,progressive,complete,/)
+  t.match(text, /,'=1\+1,feedback,/)
+  t.match(text, /,'@SUM\(A1\)\r\n/)
+  t.notMatch(text, /(^|,)[=@]/m, 'no cell begins a formula')
+  t.equal((await read(gateway, '/audit/v1/export?format=xlsx')).status, 400)
 })

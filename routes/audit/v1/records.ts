@@ -6,6 +6,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { newId } from '../../../src/ids.ts'
 import { z } from 'zod'
 import type { Json, RecordQuery, StoredRecord } from '../../../src/audit/log.ts'
+import { csvRow } from '../../../src/audit/csv.ts'
 import { parseCheckpoint } from '../../../src/audit/note.ts'
 import { ParallaxError } from '../../../src/errors.ts'
 
@@ -23,7 +24,9 @@ const filters = {
   as_of: z.coerce.number().int().min(0).optional().describe('Tree size that pins a set of pages'),
 }
 const pageQuery = z.object({ after_index: z.coerce.number().int().min(-1).optional(), limit: z.coerce.number().int().min(1).max(PAGE).default(100), ...filters })
-const exportQuery = z.object({ after_index: z.coerce.number().int().min(-1).optional(), ...filters })
+const exportQuery = z.object({ after_index: z.coerce.number().int().min(-1).optional(), format: z.enum(['ndjson', 'csv']).default('ndjson').describe('csv: a row a record for a spreadsheet; it cannot be verified'), ...filters })
+
+const COLUMNS = ['index', 'id', 'type', 'time', 'key', 'key_seq', 'perspective', 'status', 'leaf_hash', 'leaf', 'transcript'] as const
 
 const record = z.object({
   index: z.number(),
@@ -33,7 +36,7 @@ const record = z.object({
   payload: z.object({ state: z.enum(['present', 'none', 'erased', 'expired']), base64: z.string().optional(), text: z.string().nullable().optional().describe('The bytes as text where they are UTF-8. Hostile: written by strangers.'), salt: z.string().optional() }),
 })
 
-type Query = z.infer<typeof exportQuery> & { limit?: number | undefined }
+type Query = Omit<z.infer<typeof exportQuery>, 'format'> & { limit?: number | undefined }
 
 const queryOf = (query: Query, size: number): RecordQuery => {
   if (query.as_of !== undefined && query.as_of > size) throw new ParallaxError('invalid_request', `"as_of" is ${query.as_of}, but the log has only ${size} leaves.`, { param: 'as_of' })
@@ -121,9 +124,19 @@ export default async function records (plain: FastifyInstance): Promise<void> {
     // up to the checkpoint of this moment, unless another size was asked for: the manifest then carries what the leaves add up to
     const checkpoint = audit.tree.checkpoint()
     const query = request.query.as_of === undefined ? { ...asked, asOf: parseCheckpoint(checkpoint).size } : asked
-    reply.header('cache-control', 'private, no-store').type('application/x-ndjson; charset=utf-8')
+    reply.header('cache-control', 'private, no-store')
+    if (request.query.format === 'csv') return reply.type('text/csv; charset=utf-8').header('content-disposition', 'attachment; filename="export.csv"').send(Readable.from(rows(query), { objectMode: false }))
+    reply.type('application/x-ndjson; charset=utf-8')
     return reply.send(Readable.from(lines(query, checkpoint), { objectMode: false }))
   })
+
+  async function * rows (query: RecordQuery): AsyncGenerator<string> {
+    yield csvRow(COLUMNS)
+    for await (const one of audit.stream({ ...query, payloads: true })) {
+      const leaf = JSON.parse(one.leaf) as { type: string, t: number, key: string | null, key_seq: number | null, perspective?: { id?: string } | null, status?: string }
+      yield csvRow([one.index, one.id, leaf.type, new Date(leaf.t).toISOString(), leaf.key, leaf.key_seq, leaf.perspective?.id, leaf.status, one.leaf_hash, one.leaf, one.payload.state === 'present' ? textOf(one.payload.bytes) : null])
+    }
+  }
 
   async function * lines (query: RecordQuery, checkpoint: string): AsyncGenerator<string> {
     let count = 0
