@@ -6,7 +6,7 @@ import { ParallaxError } from '../errors.ts'
 import type { LeafDraft, Receipt } from './log.ts'
 import type { Entry } from './packet.ts'
 import { commitment, freshSalt, LEAF_BYTES_LIMIT, template } from './record.ts'
-import type { Writer } from './writer.ts'
+import type { Writer } from './sqlite/writer.ts'
 
 export interface QueueLimits {
   /** Leaves and bytes that may wait for a commit. */

@@ -1,18 +1,18 @@
 /** The audit log on SQLite, for one process. Everything it promises is in log.ts. */
 import { mkdirSync } from 'node:fs'
 import { newId } from '../ids.ts'
-import { openForReading } from './database.ts'
+import { openForReading } from './sqlite/database.ts'
 import { Journal, readJournal } from './journal.ts'
 import type { AuditLog, Exchange, LeafDraft, LogTree, RecordQuery } from './log.ts'
 import { OpenExchange } from './open-exchange.ts'
-import { lockDirectory } from './process-lock.ts'
+import { lockDirectory } from './sqlite/process-lock.ts'
 import { CommitQueue, type QueueLimits } from './queue.ts'
-import { Reader } from './reader.ts'
-import { missingEnds } from './recovery.ts'
+import { Reader } from './sqlite/reader.ts'
+import { missingEnds } from './sqlite/recovery.ts'
 import { logSigner } from './signing-key.ts'
-import { checkTree, sqliteTree } from './sqlite-tree.ts'
-import { directWriter, threadWriter } from './writer.ts'
-import type { SequencerOptions } from './sequencer.ts'
+import { checkTree, sqliteTree } from './sqlite/tree.ts'
+import { directWriter, threadWriter } from './sqlite/writer.ts'
+import type { SequencerOptions } from './sqlite/sequencer.ts'
 
 export interface SqliteLogOptions {
   /** Made where it is missing (mode 0700). */

@@ -1,7 +1,7 @@
 /** Closes the records that a dead process left open, with what it had journalled as their answer. */
-import { newId } from '../ids.ts'
+import { newId } from '../../ids.ts'
 import type { DatabaseSync } from 'node:sqlite'
-import type { Json, LeafDraft } from './log.ts'
+import type { Json, LeafDraft } from '../log.ts'
 
 interface BeginLeaf { readonly key: string | null, readonly choices?: number, readonly perspective?: Json, readonly model?: Json, readonly adapter_sha256?: Json }
 

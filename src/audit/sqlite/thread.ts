@@ -1,10 +1,10 @@
 /** The thread in which the log is written, so that an fsync never holds up the gateway. One packed group in, one packed answer out. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { openForWriting } from './database.ts'
-import { LatestCheckpoint } from './latest-checkpoint.ts'
-import { packOutcomes, unpackEntries } from './packet.ts'
+import { LatestCheckpoint } from '../latest-checkpoint.ts'
+import { packOutcomes, unpackEntries } from '../packet.ts'
 import { Sequencer } from './sequencer.ts'
-import { logSigner } from './signing-key.ts'
+import { logSigner } from '../signing-key.ts'
 
 /** To the thread: a packed group, or a word. */
 export type ToWriter = Uint8Array | 'probe' | 'close'

@@ -1,7 +1,7 @@
 /** The tree's nodes in the database: leaf hashes stand with their leaves, the roots of full tiles in a table of their own; the rest is computed. */
 import type { DatabaseSync } from 'node:sqlite'
-import type { ReadNode } from './merkle.ts'
-import { nodesFromTiles, TILE_WIDTH } from './tile.ts'
+import type { ReadNode } from '../merkle.ts'
+import { nodesFromTiles, TILE_WIDTH } from '../tile.ts'
 
 /** A tile is eight levels high: only every eighth level is kept. */
 export const KEPT_EVERY = 8

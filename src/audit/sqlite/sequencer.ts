@@ -3,12 +3,12 @@
  * The only writer of the database. Knows nothing of threads, queues or exchanges.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { newId } from '../ids.ts'
-import type { Entry, Outcome, Placed } from './packet.ts'
-import { RightEdge } from './merkle.ts'
+import { newId } from '../../ids.ts'
+import type { Entry, Outcome, Placed } from '../packet.ts'
+import { RightEdge } from '../merkle.ts'
 import { KEPT_EVERY, nodesOf } from './nodes.ts'
-import { checkpointText, signNote, type Signer } from './note.ts'
-import { fill, leafHash, template } from './record.ts'
+import { checkpointText, signNote, type Signer } from '../note.ts'
+import { fill, leafHash, template } from '../record.ts'
 
 /** Where tests let a commit fail: before it happened, or after it did (an error that came too late). */
 export interface Faults { beforeCommit?: () => void, afterCommit?: () => void }

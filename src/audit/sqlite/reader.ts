@@ -1,6 +1,6 @@
 /** Reads the SQLite log, in bounded pages and on a connection that cannot write. */
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
-import type { RecordQuery, StoredRecord } from './log.ts'
+import type { RecordQuery, StoredRecord } from '../log.ts'
 
 const PAGE_LIMIT = 1000
 /** A page with transcripts ends early past so many bytes, for it is read in one turn of the loop. */

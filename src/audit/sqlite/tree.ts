@@ -1,13 +1,13 @@
 /** The tree of the SQLite log as outsiders read it, and the check at the start that it is still the tree that was signed. */
 import type { DatabaseSync } from 'node:sqlite'
 import { join } from 'node:path'
-import { readLatestCheckpoint } from './latest-checkpoint.ts'
-import type { LogTree } from './log.ts'
-import { consistencyProof, inclusionProof, rootOf } from './merkle.ts'
+import { readLatestCheckpoint } from '../latest-checkpoint.ts'
+import type { LogTree } from '../log.ts'
+import { consistencyProof, inclusionProof, rootOf } from '../merkle.ts'
 import { nodesOf, tilesOf } from './nodes.ts'
-import { openNote, parseCheckpoint, parseVerifier, type Checkpoint, type Signer } from './note.ts'
-import { leafHash } from './record.ts'
-import { entryBundle, TILE_WIDTH, tileWidth, tlogProof, type Tile } from './tile.ts'
+import { openNote, parseCheckpoint, parseVerifier, type Checkpoint, type Signer } from '../note.ts'
+import { leafHash } from '../record.ts'
+import { entryBundle, TILE_WIDTH, tileWidth, tlogProof, type Tile } from '../tile.ts'
 
 export function sqliteTree (db: DatabaseSync, { name, verifier }: Pick<Signer, 'name' | 'verifier'>, newest: () => string): LogTree {
   const readTile = tilesOf(db)

@@ -1,11 +1,11 @@
 /** How groups reach the sequencer: through a thread, or (in tests that make commits fail) on the spot. */
 import { Worker } from 'node:worker_threads'
 import { openForWriting } from './database.ts'
-import { LatestCheckpoint } from './latest-checkpoint.ts'
-import { packEntries, unpackOutcomes, type Entry, type Outcome } from './packet.ts'
+import { LatestCheckpoint } from '../latest-checkpoint.ts'
+import { packEntries, unpackOutcomes, type Entry, type Outcome } from '../packet.ts'
 import { Sequencer, type SequencerOptions } from './sequencer.ts'
-import { logSigner } from './signing-key.ts'
-import type { FromWriter, ToWriter } from './sqlite-writer.ts'
+import { logSigner } from '../signing-key.ts'
+import type { FromWriter, ToWriter } from './thread.ts'
 
 export interface Written { readonly outcomes: Outcome[], readonly size: number, readonly reason: string | null, readonly checkpoint: string | null, readonly milliseconds: number }
 
@@ -46,7 +46,7 @@ class Thread {
   dead: Error | undefined
 
   constructor (directory: string, origin: string | undefined, maxPages: number | undefined) {
-    this.#worker = new Worker(new URL('./sqlite-writer.ts', import.meta.url), { workerData: { directory, maxPages, origin }, execArgv: [] })
+    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: { directory, maxPages, origin }, execArgv: [] })
     this.#worker.on('message', (message: FromWriter) => { this.#taken()?.resolve(message) })
     const died = (error: Error): void => {
       this.dead ??= error
