@@ -1,29 +1,47 @@
 /**
  * What is about to be sent, written down first: appended to a file by plain writes, which survive the death of this process
  * (not of the machine). Read once, at the start after a crash. Knows nothing of the database.
+ *
+ * A file is one stream of AES-256-CTR under a key of its own, which stands wrapped at its head: one cipher for a whole file costs a
+ * chunk 1 µs, one for each chunk would cost 5. Nothing authenticates it but its checksums: it lives until its answers are in the log.
  */
-import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, type Cipheriv } from 'node:crypto'
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { ParallaxError } from '../errors.ts'
+import type { Keyring } from './seal/keyring.ts'
+import { unwrap, wrap } from './seal/seal.ts'
 
 /** magic, record id (36 ASCII bytes), choice, length, CRC-32 of the bytes */
 const ID_BYTES = 36
 const HEADER_BYTES = 4 + ID_BYTES + 2 + 4 + 4
 const MAGIC = 0x4a_58_4c_50
-/** An idle journal longer than this is emptied; a busy one goes on in a new file. */
+/** A file longer than this is followed by a new one, and one that nobody needs any more is removed from a sixteenth of it on. */
 const SEGMENT_BYTES = 16 * 1024 * 1024
 
-interface Segment { readonly path: string, readonly fd: number, bytes: number, readonly open: Set<string> }
+/** magic, id of the key-encryption key, wrapped key, first counter block */
+const HEAD_MAGIC = Buffer.from('PLXJRNL2')
+const KEK_BYTES = 16
+const WRAPPED_BYTES = 60
+const COUNTER_BYTES = 16
+const HEAD_BYTES = HEAD_MAGIC.length + KEK_BYTES + WRAPPED_BYTES + COUNTER_BYTES
+const CIPHER = 'aes-256-ctr'
+
+interface Segment { readonly path: string, readonly fd: number, readonly key: Buffer, readonly counter: Buffer, readonly cipher: Cipheriv, bytes: number, readonly open: Set<string> }
+
+const headOf = (ring: Keyring, key: Uint8Array, counter: Uint8Array): Buffer => Buffer.concat([HEAD_MAGIC, Buffer.from(ring.current.id, 'latin1'), wrap(ring, key), counter])
 
 export class Journal {
   readonly #directory: string
+  #ring: Keyring
   readonly #open = new Map<string, Set<Segment>>()
   #segment: Segment
   #number = 0
 
   /** Starts empty: call `readJournal` first where there may be something to recover. */
-  constructor (directory: string) {
+  constructor (directory: string, ring: Keyring) {
+    this.#ring = ring
     this.#directory = join(directory, 'journal')
     rmSync(this.#directory, { recursive: true, force: true })
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 })
@@ -41,8 +59,9 @@ export class Journal {
     frame.writeUInt32LE(bytes.length, 6 + ID_BYTES)
     frame.writeUInt32LE(crc32(bytes), 10 + ID_BYTES)
     frame.set(bytes, HEADER_BYTES)
+    const sealed = segment.cipher.update(frame)
     try {
-      for (let at = 0; at < frame.length;) at += writeSync(segment.fd, frame, at)
+      for (let at = 0; at < sealed.length;) at += writeSync(segment.fd, sealed, at)
     } catch (cause) {
       // a torn frame must not hide what comes after it: go on in a new file
       try { this.#rotate() } catch { /* the next append tries again */ }
@@ -64,24 +83,48 @@ export class Journal {
       segment.open.delete(record)
       if (segment.open.size > 0) continue
       if (segment !== this.#segment) discard(segment)
+      // not emptied and used again: the cipher would go on where the file begins
       else if (segment.bytes > SEGMENT_BYTES / 16) {
-        ftruncateSync(segment.fd, 0)
-        segment.bytes = 0
+        try { this.#rotate() } catch { /* the next append says it to somebody */ }
       }
     }
   }
 
+  /** What was journalled of records that are closed is not to stay any longer than that of those still open beside them. */
+  forget (): void {
+    if (this.#segment.bytes > 0) this.#rotate()
+  }
+
+  /** The files of this moment open under `ring`'s current key from now on. */
+  rekey (ring: Keyring): void {
+    this.#ring = ring
+    for (const { fd, key, counter } of this.#segments()) writeSync(fd, headOf(ring, key, counter), 0, HEAD_BYTES, 0)
+  }
+
   /** Removes what is not needed; what is still open stays for the next start. */
   close (): void {
-    for (const segment of new Set([this.#segment, ...[...this.#open.values()].flatMap((each) => [...each])])) {
+    for (const segment of this.#segments()) {
       if (segment.open.size === 0) discard(segment)
       else closeSync(segment.fd)
     }
   }
 
+  #segments (): Set<Segment> {
+    return new Set([this.#segment, ...[...this.#open.values()].flatMap((each) => [...each])])
+  }
+
   #next (): Segment {
     const path = join(this.#directory, `${String(this.#number++).padStart(8, '0')}.journal`)
-    return { path, fd: openSync(path, 'a', 0o600), bytes: 0, open: new Set() }
+    const key = randomBytes(32)
+    const counter = randomBytes(COUNTER_BYTES)
+    const fd = openSync(path, 'w', 0o600)
+    try {
+      if (writeSync(fd, headOf(this.#ring, key, counter)) !== HEAD_BYTES) throw new Error('the disk is full')
+    } catch (error) {
+      closeSync(fd)
+      throw error
+    }
+    return { path, fd, key, counter, cipher: createCipheriv(CIPHER, createSecretKey(key), counter), bytes: 0, open: new Set() }
   }
 
   #rotate (): void {
@@ -96,13 +139,29 @@ function discard (segment: Segment): void {
   rmSync(segment.path, { force: true })
 }
 
+/** A file in clear. Empty where its head is not whole: nothing was written behind it then. Throws where its key cannot be unwrapped. */
+function opened (path: string, ring: Keyring): Buffer {
+  const file = readFileSync(path)
+  // the journals of the first version lay in clear
+  if (!file.subarray(0, HEAD_MAGIC.length).equals(HEAD_MAGIC)) return file
+  if (file.length < HEAD_BYTES) return Buffer.alloc(0)
+  const wrappedAt = HEAD_MAGIC.length + KEK_BYTES
+  const counterAt = wrappedAt + WRAPPED_BYTES
+  try {
+    const key = unwrap(ring, file.toString('latin1', HEAD_MAGIC.length, wrappedAt), file.subarray(wrappedAt, counterAt))
+    return createDecipheriv(CIPHER, createSecretKey(key), file.subarray(counterAt, HEAD_BYTES)).update(file.subarray(HEAD_BYTES))
+  } catch (cause) {
+    throw new Error(`The journal ${path} of a gateway that died cannot be opened (${(cause as Error).message}). Bring back the key-encryption key that it ran with; or, to give up what it had sent of answers that were cut off, remove the file.`, { cause })
+  }
+}
+
 /** What a crashed process had journalled: record id -> choice -> bytes in order. A torn or damaged frame ends its file. */
-export function readJournal (directory: string): Map<string, Map<number, Buffer>> {
+export function readJournal (directory: string, ring: Keyring): Map<string, Map<number, Buffer>> {
   const folder = join(directory, 'journal')
   const parts = new Map<string, Map<number, Buffer[]>>()
   if (!existsSync(folder)) return new Map()
   for (const name of readdirSync(folder).sort()) {
-    const file = readFileSync(join(folder, name))
+    const file = opened(join(folder, name), ring)
     for (let at = 0; at + HEADER_BYTES <= file.length && file.readUInt32LE(at) === MAGIC;) {
       const length = file.readUInt32LE(at + 6 + ID_BYTES)
       const bytes = file.subarray(at + HEADER_BYTES, at + HEADER_BYTES + length)

@@ -22,8 +22,44 @@ export interface LeafDraft {
   readonly key: string | null
   /** Further members of the leaf; must not name a member that the log adds. */
   readonly fields: { readonly [name: string]: Json | undefined }
-  /** Transcript bytes (request as received, answer as sent), kept in a row of its own and committed to by a salted hash in the leaf. */
+  /** Transcript bytes (request as received, answer as sent), sealed in a row of its own and committed to by a salted hash in the leaf. */
   readonly payload?: Uint8Array
+  /** Whose transcript it is: what erasure and holds go by. Never in the leaf. */
+  readonly owner?: Owner
+  /** What the store does to transcripts in the very transaction that appends the leaf. */
+  readonly effect?: Effect
+}
+
+/** `user`: the tenant's own name for the person who asked (`safety_identifier` or `user`); the store keeps a keyed hash of it only. */
+export interface Owner { readonly tenant: string, readonly user?: string | undefined }
+
+/** What is kept from erasure and expiry. */
+export type HoldScope = { readonly records: readonly string[] } | { readonly tenant: string, readonly user?: string | undefined } | { readonly all: true }
+
+export type Effect =
+  /** The transcripts of these records (by begin record, or by the record itself), but for those that are held. */
+  | { readonly erase: readonly string[] }
+  /** The transcripts of leaves with `from` <= index < `before`, but for those that are held. */
+  | { readonly expire: { readonly from: number, readonly before: number } }
+  | { readonly hold: { readonly name: string, readonly scope: HoldScope } }
+  | { readonly lift: string }
+  /** The log's own: nothing is sealed under an old key-encryption key any more. */
+  | { readonly rewrapped: true }
+
+/** Who a held end user is, the store does not know: only a hash of it. */
+export interface Hold { readonly name: string, readonly scope: Exclude<HoldScope, { tenant: string }> | { readonly tenant: string } | { readonly user: true } }
+
+/** What there is of transcripts, for whoever has to erase, hold or let them expire. The doing is an `effect` of a leaf. */
+export interface Transcripts {
+  /** Records with a transcript of this end user that is still there, in the order of the log; at most `limit`, after `afterIndex`. */
+  ofUser (owner: Required<Owner>, limit: number, afterIndex?: number): Promise<{ readonly record: string, readonly index: number }[]>
+  /** Of these records: those that are held, and by which hold. */
+  held (records: readonly string[]): Promise<Map<string, string>>
+  /** Of these records: those that have begun and not ended. */
+  open (records: readonly string[]): Promise<Set<string>>
+  holds (): Promise<Hold[]>
+  /** The next leaves older than `olderThan` (ms since the epoch) whose transcripts may expire: about a thousand at a time; null where there are none. */
+  expirable (olderThan: number): Promise<{ readonly from: number, readonly before: number, readonly count: number } | null>
 }
 
 /** Proof of the place a leaf has: true once the promise that carried it resolved. */
@@ -98,7 +134,8 @@ export interface StoredRecord {
   /** The exact leaf bytes (canonical JSON, UTF-8). */
   readonly leaf: string
   readonly leaf_hash: string
-  readonly payload: { readonly state: 'present', readonly bytes: Uint8Array, readonly salt: Uint8Array } | { readonly state: 'none' | 'erased' | 'expired' }
+  /** `damaged`: it is there and cannot be opened: altered, or sealed under a key that is not here. */
+  readonly payload: { readonly state: 'present', readonly bytes: Uint8Array, readonly salt: Uint8Array } | { readonly state: 'none' | 'erased' | 'expired' | 'damaged' }
 }
 
 /**
@@ -125,6 +162,14 @@ export interface AuditLog {
   /** The end record(s) of an exchange, by the begin record's id. */
   endsOf(begin: string): Promise<StoredRecord[]>
   readonly tree: LogTree
+  readonly transcripts: Transcripts
+  /** What is sealed, and under which key-encryption keys (ids, the current one first). */
+  sealing (): { readonly keks: readonly string[] }
+  /**
+   * Seals every record's key under a new key-encryption key, or goes on where that was interrupted, and appends `kek.rotated`.
+   * Rejects where the operator keeps the keys and gave no new one; says how.
+   */
+  rotateKek (): Promise<{ readonly from: readonly string[], readonly to: string, readonly rewrapped: number, readonly record: string }>
   /** Is the log able to commit, and if not, why (a sentence for people). */
   health(): { readonly ok: true, readonly lastCommitMs: number } | { readonly ok: false, readonly reason: string }
   /** Writes what is queued, closes open exchanges as `interrupted`, appends `log.stop`, releases the store. */

@@ -55,7 +55,7 @@ export class OpenExchange implements Exchange {
 
   async #end ({ status, fields, answer }: End, choice: number): Promise<Receipt> {
     const payload = answer ?? Buffer.concat(this.#parts.get(choice) ?? [])
-    const draft: LeafDraft = { type: 'completion.end', id: newId(), key: this.#begin.key, fields: { ...fields, begin: this.record, status, bytes_sent: payload.length, ...(this.#choices > 1 && { choice }) }, payload }
+    const draft: LeafDraft = { type: 'completion.end', id: newId(), key: this.#begin.key, fields: { ...fields, begin: this.record, status, bytes_sent: payload.length, ...(this.#choices > 1 && { choice }) }, payload, ...(this.#begin.owner && { owner: this.#begin.owner }) }
     try {
       const receipt = await this.#place(draft)
       this.#ended(choice)

@@ -1,32 +1,14 @@
 /** One group of leaves as one buffer, and the sequencer's answer as another: many small messages to a thread cost more than the writing. */
-import type { LeafTemplate } from './record.ts'
+import type { Entry } from './entry.ts'
 
-/** A leaf ready to be sequenced. */
-export interface Entry {
-  readonly template: LeafTemplate
-  readonly id: string
-  readonly type: string
-  readonly key: string | null
-  readonly perspective: string | null
-  readonly status: string | null
-  /** An end's begin. */
-  readonly begin: string | null
-  /** A begin's number of choices; 0 for other leaves. */
-  readonly choices: number
-  readonly salt: Uint8Array | null
-  readonly payload: Uint8Array | null
-  /** Entries of one call are kept together or not at all. */
-  readonly call: number
-}
-
-const STRINGS = ['id', 'type', 'key', 'perspective', 'status', 'begin'] as const
+const STRINGS = ['id', 'type', 'key', 'perspective', 'status', 'begin', 'tenant', 'subject', 'effect'] as const
 const ABSENT = 0xffff_ffff
 
 /** Bytes that an entry takes at most beside its payload: three bytes a UTF-16 unit, and the lengths. */
 const roomFor = (entry: Entry): number => {
   let units = entry.template.head.length + entry.template.middle.length + entry.template.tail.length
   for (const name of STRINGS) units += entry[name]?.length ?? 0
-  return units * 3 + 64 + (entry.payload?.length ?? 0) + 32
+  return units * 3 + 80 + (entry.payload?.length ?? 0) + 32
 }
 
 export function packEntries (entries: readonly Entry[]): Uint8Array {
@@ -72,9 +54,9 @@ export function unpackEntries (packed: Uint8Array): Entry[] {
   return Array.from({ length: buffer.readUInt32LE(0) }, () => {
     const call = number()
     const choices = number()
-    const [id, type, key, perspective, status, begin] = [text()!, text()!, text(), text(), text(), text()]
+    const [id, type, key, perspective, status, begin, tenant, subject, effect] = [text()!, text()!, text(), text(), text(), text(), text(), text(), text()]
     const template = { head: text()!, middle: text()!, tail: text()! }
-    return { call, choices, id, type, key, perspective, status, begin, template, salt: bytes(), payload: bytes() }
+    return { call, choices, id, type, key, perspective, status, begin, tenant, subject, effect, template, salt: bytes(), payload: bytes() }
   })
 }
 

@@ -3,10 +3,9 @@
  * everything that waits is refused, and nothing is taken until a probe commits again.
  */
 import { ParallaxError } from '../errors.ts'
+import { prepare, type Entry } from './entry.ts'
 import type { LeafDraft, Receipt } from './log.ts'
-import type { Entry } from './packet.ts'
-import { commitment, freshSalt, LEAF_BYTES_LIMIT, template } from './record.ts'
-import type { Writer } from './sqlite/writer.ts'
+import type { Writer } from './writer.ts'
 
 export interface QueueLimits {
   /** Leaves and bytes that may wait for a commit. */
@@ -36,13 +35,18 @@ export class CommitQueue {
   #calls = 0
   #idle: (() => void)[] = []
   #closed = false
+  /** What is to be done with the store between two groups. */
+  #tasks: (() => Promise<void>)[] = []
+  readonly #subjectKey: Uint8Array
   size: number
   lastCommitMs = 0
   /** The newest signed checkpoint; covers every receipt that was given out. */
   checkpoint: string | null = null
 
-  constructor (writer: Writer & { readonly size: number }, limits: QueueLimits) {
+  /** `subjectKey` hides end users' names from the store. */
+  constructor (writer: Writer & { readonly size: number }, limits: QueueLimits, subjectKey: Uint8Array) {
     this.#writer = writer
+    this.#subjectKey = subjectKey
     this.#limits = limits
     this.size = writer.size
   }
@@ -55,17 +59,30 @@ export class CommitQueue {
       if (this.#closed) throw unavailable('the log is closed')
       if (this.#down !== null) throw unavailable(this.#down)
       const call = ++this.#calls % 0xffff_fff0
-      const entries = drafts.map((draft) => prepare(draft, call))
+      const entries = drafts.map((draft) => prepare(draft, call, this.#subjectKey))
       const bytes = entries.reduce((sum, entry) => sum + entry.template.head.length + entry.template.tail.length + (entry.payload?.length ?? 0), 0)
       if (this.#waitingEntries + entries.length > this.#limits.entries || this.#waitingBytes + bytes > this.#limits.bytes) throw unavailable('more is waiting to be written than may wait')
       this.#waiting.push({ entries, bytes, resolve, reject })
       this.#waitingEntries += entries.length
       this.#waitingBytes += bytes
-      if (this.#busy) return
-      this.#busy = true
-      // what this turn of the loop still brings goes into the same commit
-      setImmediate(() => { void this.#drain() })
+      this.#start()
     })
+  }
+
+  /** Has the writer do something else than a group, between two of them. */
+  between<T> (work: (writer: Writer) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) throw unavailable('the log is closed')
+      this.#tasks.push(() => work(this.#writer).then(resolve, reject))
+      this.#start()
+    })
+  }
+
+  #start (): void {
+    if (this.#busy) return
+    this.#busy = true
+    // what this turn of the loop still brings goes into the same commit
+    setImmediate(() => { void this.#drain() })
   }
 
   /** Resolves when nothing waits. Afterwards nothing more is taken. */
@@ -77,7 +94,9 @@ export class CommitQueue {
   }
 
   async #drain (): Promise<void> {
-    for (let group = 0; this.#waiting.length > 0; group++) {
+    for (let group = 0; this.#waiting.length > 0 || this.#tasks.length > 0; group++) {
+      await this.#tasks.shift()?.()
+      if (this.#waiting.length === 0) continue
       // under load a group that gathers a little longer costs everybody less: handing one over and fsyncing it has a price of its own
       if (group > 0 && this.#waiting.length < GATHER_CALLS) await new Promise((resolve) => { setTimeout(resolve, GATHER_MS) })
       const calls = this.#waiting
@@ -134,6 +153,7 @@ export class CommitQueue {
     this.#busy = false
     for (const resolve of this.#idle.splice(0)) resolve()
     this.#down = reason
+    if (this.#waiting.length > 0 || this.#tasks.length > 0) this.#start()
     if (reason !== null) this.#probeLater()
     else this.onUp()
   }
@@ -150,21 +170,4 @@ const never = (): never => { throw new Error('unreachable') }
 
 function unavailable (reason: string, cause?: unknown): ParallaxError {
   return new ParallaxError('audit_unavailable', `The audit log cannot commit (${reason}), and nothing is answered that it does not hold. Try again later.`, { retryAfter: 5, cause })
-}
-
-function prepare (draft: LeafDraft, call: number): Entry {
-  const { id, type, key, fields, payload } = draft
-  const salt = payload ? freshSalt() : null
-  const open = template(draft, payload ? commitment(salt!, id, payload) : null)
-  const length = Buffer.byteLength(open.head) + Buffer.byteLength(open.middle) + Buffer.byteLength(open.tail) + 40
-  if (length > LEAF_BYTES_LIMIT) throw new ParallaxError('invalid_request', `What has to go on record of this request takes ${length} bytes; a record holds ${LEAF_BYTES_LIMIT}. Shorten the longest member that is not a message.`)
-  const text = (value: unknown): string | null => typeof value === 'string' ? value : null
-  return {
-    call, id, type, key, salt, template: open,
-    perspective: text((fields['perspective'] as { id?: unknown } | undefined)?.id),
-    status: text(fields['status']),
-    begin: type === 'completion.end' ? text(fields['begin']) : null,
-    choices: type === 'completion.begin' ? Number(fields['choices'] ?? 1) : 0,
-    payload: payload ?? null,
-  }
 }

@@ -1,7 +1,8 @@
 /** A leaf's bytes: canonical JSON, its hash (RFC 6962) and its payload's commitment. Pure; knows nothing of storage or HTTP. */
-import { hash, randomFillSync } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { canonicalMember, sorted } from '../canonical.ts'
 import { ParallaxError } from '../errors.ts'
+import { randomPooled } from '../random.ts'
 import type { LeafDraft } from './log.ts'
 
 /** tlog-tiles carries entries behind a uint16 length. */
@@ -53,16 +54,4 @@ export const leafHash = (leaf: Uint8Array): Buffer => hash('sha256', Buffer.conc
 /** SHA-256(salt ‖ record id ‖ bytes), base64: hides a short prompt as long as the salt is secret, and goes blind when the salt is erased. */
 export const commitment = (salt: Uint8Array, id: string, bytes: Uint8Array): string => hash('sha256', Buffer.concat([salt, Buffer.from(id), bytes]), 'base64')
 
-/** Salts, cut from a pool: asking the system for 32 bytes at a time costs 4 µs a request. */
-const POOL_BYTES = SALT_BYTES * 256
-const pool = Buffer.alloc(POOL_BYTES)
-let used = POOL_BYTES
-
-export function freshSalt (): Buffer {
-  if (used === POOL_BYTES) {
-    randomFillSync(pool)
-    used = 0
-  }
-  const salt = Buffer.from(pool.subarray(used, used += SALT_BYTES))
-  return salt
-}
+export const freshSalt = (): Buffer => randomPooled(SALT_BYTES)

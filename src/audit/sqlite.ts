@@ -3,12 +3,16 @@ import { mkdirSync } from 'node:fs'
 import { newId } from '../ids.ts'
 import { openForReading } from './sqlite/database.ts'
 import { Journal, readJournal } from './journal.ts'
-import type { AuditLog, Exchange, LeafDraft, LogTree, RecordQuery } from './log.ts'
+import { KekRotation } from './kek-rotation.ts'
+import type { AuditLog, Exchange, LeafDraft, LogTree, RecordQuery, Transcripts } from './log.ts'
 import { OpenExchange } from './open-exchange.ts'
 import { lockDirectory } from './sqlite/process-lock.ts'
 import { CommitQueue, type QueueLimits } from './queue.ts'
 import { Reader } from './sqlite/reader.ts'
 import { missingEnds } from './sqlite/recovery.ts'
+import { readKeks, type KekOptions, type KekSource } from './seal/keyring.ts'
+import { keksInUse, subjectKey } from './sqlite/sealing.ts'
+import { sqliteTranscripts } from './sqlite/transcripts.ts'
 import { logSigner } from './signing-key.ts'
 import { checkTree, sqliteTree } from './sqlite/tree.ts'
 import { directWriter, threadWriter } from './sqlite/writer.ts'
@@ -20,6 +24,8 @@ export interface SqliteLogOptions {
   readonly limits?: Partial<QueueLimits>
   /** The log's name in its checkpoints; once chosen it stays. Default: made from its key. */
   readonly origin?: string | undefined
+  /** Where the key-encryption keys come from; absent: a file in the directory. */
+  readonly kek?: KekOptions | undefined
   /** For tests: no thread, but a clock and faults of their own. */
   readonly direct?: SequencerOptions
   /** For tests of a full disk. */
@@ -31,22 +37,28 @@ const RECOVERY_GROUP = 500
 const STREAM_PAGE = 200
 
 /** Rejects, with a sentence for people, where another process holds the directory or the file is not a whole log. */
-export async function openSqliteLog ({ directory, limits, origin, direct, maxPages }: SqliteLogOptions): Promise<AuditLog> {
+export async function openSqliteLog ({ directory, limits, origin, kek, direct, maxPages }: SqliteLogOptions): Promise<AuditLog> {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const unlock = lockDirectory(directory)
   let queue: CommitQueue | undefined
   let reader: Reader | undefined
   try {
     const signer = logSigner(directory, origin)
-    const writer = direct ? directWriter(directory, origin, direct) : await threadWriter(directory, origin, maxPages)
-    const commits = queue = new CommitQueue(writer, { ...LIMITS, ...limits })
+    const keks = readKeks(directory, kek)
+    const { ring } = keks
+    const options = { directory, origin, keks: ring.all.map((one) => one.raw), maxPages }
+    const writer = direct ? directWriter(options, direct) : await threadWriter(options)
     const db = openForReading(directory)
-    reader = new Reader(db)
+    reader = new Reader(db, ring)
+    const secret = subjectKey(db, ring)
+    const commits = queue = new CommitQueue(writer, { ...LIMITS, ...limits }, secret)
     checkTree(db, directory, signer)
-    const ends = missingEnds(db, readJournal(directory))
+    const ends = missingEnds(db, readJournal(directory, ring))
     for (let at = 0; at < ends.length; at += RECOVERY_GROUP) await queue.append(ends.slice(at, at + RECOVERY_GROUP))
     await queue.append([own('log.start', { recovered: ends.length })])
-    return new SqliteLog(queue, reader, sqliteTree(db, signer, () => commits.checkpoint!), new Journal(directory), unlock)
+    const tree = sqliteTree(db, signer, () => commits.checkpoint!)
+    const transcripts = sqliteTranscripts({ db, reader, subjectKey: () => secret, size: () => commits.size })
+    return new SqliteLog({ queue, reader, tree, transcripts, journal: new Journal(directory, ring), keks, keksInUse: () => keksInUse(db), release: unlock })
   } catch (error) {
     reader?.close()
     await queue?.close().catch(() => {})
@@ -57,24 +69,54 @@ export async function openSqliteLog ({ directory, limits, origin, direct, maxPag
 
 const own = (type: 'log.start' | 'log.stop', fields: LeafDraft['fields']): LeafDraft => ({ type, id: newId(), key: null, fields })
 
+interface Parts {
+  readonly queue: CommitQueue
+  readonly reader: Reader
+  readonly tree: LogTree
+  readonly transcripts: Transcripts
+  readonly journal: Journal
+  readonly keks: KekSource
+  readonly keksInUse: () => string[]
+  readonly release: () => void
+}
+
 class SqliteLog implements AuditLog {
+  readonly tree: LogTree
+  readonly transcripts: Transcripts
+  readonly #parts: Parts
   readonly #queue: CommitQueue
   readonly #reader: Reader
-  readonly tree: LogTree
   readonly #journal: Journal
-  readonly #release: () => void
   readonly #open = new Set<OpenExchange>()
+  readonly #rotation: KekRotation
 
-  constructor (queue: CommitQueue, reader: Reader, tree: LogTree, journal: Journal, release: () => void) {
+  constructor (parts: Parts) {
+    const { queue, reader, journal, keks, keksInUse: inUse } = this.#parts = parts
+    this.tree = parts.tree
+    this.transcripts = parts.transcripts
     this.#queue = queue
     this.#reader = reader
-    this.tree = tree
     this.#journal = journal
-    this.#release = release
     queue.onUp = () => { for (const exchange of this.#open) void exchange.closeFailed() }
+    this.#rotation = new KekRotation({
+      source: keks, queue, inUse,
+      adopted: (ring) => {
+        reader.rekey(ring)
+        journal.rekey(ring)
+      },
+    })
   }
 
-  append (drafts: readonly LeafDraft[]): ReturnType<AuditLog['append']> { return this.#queue.append(drafts) }
+  sealing (): ReturnType<AuditLog['sealing']> { return { keks: this.#parts.keksInUse() } }
+  rotateKek (): ReturnType<AuditLog['rotateKek']> { return this.#rotation.run() }
+
+  async append (drafts: readonly LeafDraft[]): ReturnType<AuditLog['append']> {
+    const receipts = await this.#queue.append(drafts)
+    // what was journalled of a record goes with its transcript
+    if (drafts.some(({ effect }) => effect !== undefined && 'erase' in effect)) this.#journal.forget()
+    return receipts
+  }
+
 
   open (begin: LeafDraft, { deferMs = 0 }: { readonly deferMs?: number } = {}): Exchange {
     const exchange: OpenExchange = new OpenExchange(begin, deferMs, {
@@ -110,11 +152,12 @@ class SqliteLog implements AuditLog {
     const fields = { perspective: null, tokens: null, finish: [], source: null }
     // a log that cannot commit closes all the same; the next start finds what was left open
     await Promise.allSettled([...this.#open].flatMap((exchange) => [exchange.end({ status: 'interrupted', fields }), exchange.closeFailed()]))
+    await this.#rotation.stop()
     await this.#queue.append([own('log.stop', {})]).catch(() => {})
     // the writer is the last to close the database: then SQLite folds its WAL into the file, and a backup of the file is whole
     this.#reader.close()
     await this.#queue.close()
     this.#journal.close()
-    this.#release()
+    this.#parts.release()
   }
 }

@@ -8,7 +8,7 @@ import { join, relative, sep } from 'node:path'
 import { randomBytes } from 'node:crypto'
 import { SCOPES } from './keys.ts'
 import type { KeyStore } from './keys.ts'
-import { renameDurably, writePrivate } from './private-file.ts'
+import { renameDurably, writePrivate } from '../private-file.ts'
 
 /**
  * `made`: keys.json was written now. `present`: there are keys already. `stale`: a keys.json whose keys this store does not know.

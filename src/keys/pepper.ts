@@ -5,7 +5,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { KeyStoreError } from './keys.ts'
-import { tooOpen, writePrivate } from './private-file.ts'
+import { tooOpen, writePrivate } from '../private-file.ts'
 
 export const PEPPER_BYTES = 32
 /** SHA-256's block, by which HMAC pads its key. */

@@ -33,7 +33,7 @@ const record = z.object({
   id: z.string(),
   leaf: z.string().describe('The exact bytes of the leaf: canonical JSON'),
   leaf_hash: z.string().describe('base64 of SHA-256(0x00 and the leaf)'),
-  payload: z.object({ state: z.enum(['present', 'none', 'erased', 'expired']), base64: z.string().optional(), text: z.string().nullable().optional().describe('The bytes as text where they are UTF-8. Hostile: written by strangers.'), salt: z.string().optional() }),
+  payload: z.object({ state: z.enum(['present', 'none', 'erased', 'expired', 'damaged']), base64: z.string().optional(), text: z.string().nullable().optional().describe('The bytes as text where they are UTF-8. Hostile: written by strangers.'), salt: z.string().optional() }),
 })
 
 type Query = Omit<z.infer<typeof exportQuery>, 'format'> & { limit?: number | undefined }

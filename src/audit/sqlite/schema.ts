@@ -35,6 +35,14 @@ const STEPS: readonly string[] = [
      hash BLOB NOT NULL,
      PRIMARY KEY (level, idx)
    ) STRICT, WITHOUT ROWID;`,
+  // kek is NULL where the bytes are not sealed yet: they are on the next rewrapping
+  `ALTER TABLE payload ADD COLUMN kek TEXT;
+   ALTER TABLE payload ADD COLUMN wrapped BLOB;
+   ALTER TABLE payload ADD COLUMN tenant TEXT;
+   ALTER TABLE payload ADD COLUMN subject TEXT;
+   CREATE INDEX payload_subject ON payload (subject) WHERE subject IS NOT NULL;
+   CREATE TABLE hold (name TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('record', 'tenant', 'user', 'all')), value TEXT NOT NULL, PRIMARY KEY (name, kind, value)) STRICT, WITHOUT ROWID;
+   CREATE INDEX hold_by ON hold (kind, value);`,
 ]
 
 /** Throws where the database is newer than this program. */

@@ -4,11 +4,15 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { newId } from '../../ids.ts'
-import type { Entry, Outcome, Placed } from '../packet.ts'
+import type { Entry, StoreEffect } from '../entry.ts'
+import type { Outcome, Placed } from '../packet.ts'
 import { RightEdge } from '../merkle.ts'
 import { KEPT_EVERY, nodesOf } from './nodes.ts'
 import { checkpointText, signNote, type Signer } from '../note.ts'
 import { fill, leafHash, template } from '../record.ts'
+import type { Keyring } from '../seal/keyring.ts'
+import { Effects } from './effects.ts'
+import { Sealing } from './sealing.ts'
 
 /** Where tests let a commit fail: before it happened, or after it did (an error that came too late). */
 export interface Faults { beforeCommit?: () => void, afterCommit?: () => void }
@@ -20,6 +24,9 @@ export interface SequencerOptions {
   /** Signs a checkpoint of every group; without one there are none (tests of the sequencer alone). */
   readonly signer?: Signer | undefined
 }
+
+/** What every sequencer needs. */
+export interface SequencerRooms { readonly db: DatabaseSync, readonly ring: Keyring }
 
 /** A clock may wobble by so much without a leaf of its own. */
 const CLOCK_TOLERANCE_MS = 1000
@@ -39,7 +46,10 @@ export class Sequencer {
   readonly #clock: () => number
   readonly #faults: Faults
   readonly #insertLeaf: StatementSync
-  readonly #insertPayload: StatementSync
+  readonly #sealing: Sealing
+  readonly #effects: Effects
+  /** Bytes were removed in this transaction. */
+  #removed = false
   readonly #open: StatementSync
   readonly #close: StatementSync
   readonly #lessen: StatementSync
@@ -56,13 +66,14 @@ export class Sequencer {
   /** Last key_seq of the keys seen since the start; the database knows the others. */
   readonly #keySeqs = new Map<string, number>()
 
-  constructor (db: DatabaseSync, { clock = Date.now, faults = {}, signer }: SequencerOptions = {}) {
+  constructor ({ db, ring }: SequencerRooms, { clock = Date.now, faults = {}, signer }: SequencerOptions = {}) {
     this.#db = db
+    this.#sealing = new Sealing(db, ring)
+    this.#effects = new Effects(db)
     this.#clock = clock
     this.#faults = faults
     this.#signer = signer
     this.#insertLeaf = db.prepare('INSERT INTO leaf (idx, id, hash, entry, t, type, key, key_seq, perspective, status, begin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
-    this.#insertPayload = db.prepare('INSERT INTO payload (idx, salt, bytes) VALUES (?, ?, ?)')
     this.#open = db.prepare('INSERT INTO open_record (id, missing) VALUES (?, ?)')
     this.#close = db.prepare('DELETE FROM open_record WHERE id = ? AND missing <= 1')
     this.#lessen = db.prepare('UPDATE open_record SET missing = missing - 1 WHERE id = ?')
@@ -98,6 +109,22 @@ export class Sequencer {
     }
   }
 
+  /** Seals under the first of these from now on. */
+  rekey (keks: readonly Uint8Array[]): void { this.#sealing.rekey(keks) }
+
+  /** Throws what the store throws; then nothing of this step was kept. */
+  rewrap (from: number): { next: number | null, count: number } {
+    this.#db.exec('BEGIN IMMEDIATE')
+    try {
+      const done = this.#sealing.rewrap(from, this.#size)
+      this.#db.exec('COMMIT')
+      return done
+    } catch (error) {
+      this.#rollBack()
+      throw error
+    }
+  }
+
   /** A group in which somebody's id is taken already: each call by itself, so that the others do not suffer. */
   #oneByOne (entries: readonly Entry[]): Group {
     const outcomes: Outcome[] = []
@@ -128,9 +155,12 @@ export class Sequencer {
     if (behind && !this.#clockIsBehind) this.#insert(clockLeaf(time - now), time, null)
     this.#clockIsBehind = behind
     this.#lastTime = time
+    this.#removed = false
+    this.#sealing.begin()
     const placed = entries.map((entry, place) => this.#insert(entry, time, entries[place + 1] ?? null))
     this.#sign()
     this.#commit()
+    if (this.#removed) this.#effects.forget()
     return placed
   }
 
@@ -148,11 +178,17 @@ export class Sequencer {
     const hash = leafHash(leaf)
     this.#insertLeaf.run(index, entry.id, hash, leaf, time, entry.type, entry.key, keySeq, entry.perspective, entry.status, entry.begin)
     this.#edge.append(hash, (level, at, root) => { if (level % KEPT_EVERY === 0) this.#insertNode.run(level, at, root) })
-    if (entry.payload) this.#insertPayload.run(index, entry.salt, entry.payload)
+    if (entry.payload) this.#sealing.insert(index, entry)
+    if (entry.effect !== null) this.#affect(JSON.parse(entry.effect) as StoreEffect)
     // a begin whose only end follows in the same call was never open to anyone
     if (entry.choices > 0 && !(entry.choices === 1 && next?.begin === entry.id && next.call === entry.call)) this.#open.run(entry.id, entry.choices)
     else if (entry.begin !== null && this.#close.run(entry.begin).changes === 0) this.#lessen.run(entry.begin)
     return { index, keySeq, hash }
+  }
+
+  #affect (effect: StoreEffect): void {
+    if ('rewrapped' in effect) this.#sealing.rewrapped()
+    else if (this.#effects.apply(effect)) this.#removed = true
   }
 
   #nextKeySeq (key: string): number {
@@ -185,7 +221,7 @@ export class Sequencer {
 function clockLeaf (behindMs: number): Entry {
   const id = newId()
   return {
-    id, type: 'clock.anomaly', key: null, perspective: null, status: null, begin: null, choices: 0, salt: null, payload: null, call: 0,
+    id, type: 'clock.anomaly', key: null, perspective: null, status: null, begin: null, choices: 0, salt: null, payload: null, tenant: null, subject: null, effect: null, call: 0,
     template: template({ type: 'clock.anomaly', id, key: null, fields: { behind_ms: behindMs } }, null),
   }
 }

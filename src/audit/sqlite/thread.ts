@@ -3,16 +3,25 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { openForWriting } from './database.ts'
 import { LatestCheckpoint } from '../latest-checkpoint.ts'
 import { packOutcomes, unpackEntries } from '../packet.ts'
+import { keyringOf } from '../seal/keyring.ts'
 import { Sequencer } from './sequencer.ts'
 import { logSigner } from '../signing-key.ts'
 
 /** To the thread: a packed group, or a word. */
-export type ToWriter = Uint8Array | 'probe' | 'close'
-export interface FromWriter { readonly outcomes?: Uint8Array, readonly size: number, readonly reason: string | null, readonly checkpoint?: string | null, readonly milliseconds: number }
+export type ToWriter = Uint8Array | 'probe' | 'close' | { readonly rekey: readonly Uint8Array[] } | { readonly rewrap: number }
+export interface FromWriter {
+  readonly outcomes?: Uint8Array
+  readonly rewrapped?: { readonly next: number | null, readonly count: number }
+  readonly size: number
+  readonly reason: string | null
+  readonly checkpoint?: string | null
+  readonly milliseconds: number
+}
+export interface ThreadData { readonly directory: string, readonly maxPages?: number | undefined, readonly origin?: string | undefined, readonly keks: readonly Uint8Array[] }
 
-const { directory, maxPages, origin } = workerData as { directory: string, maxPages?: number, origin?: string }
+const { directory, maxPages, origin, keks } = workerData as ThreadData
 const db = openForWriting(directory, maxPages)
-const sequencer = new Sequencer(db, { signer: logSigner(directory, origin) })
+const sequencer = new Sequencer({ db, ring: keyringOf(keks) }, { signer: logSigner(directory, origin) })
 const latest = new LatestCheckpoint(directory)
 
 const answer = (message: Omit<FromWriter, 'size' | 'milliseconds'>, started: number): void => {
@@ -27,7 +36,16 @@ parentPort!.on('message', (message: ToWriter) => {
     latest.close()
     parentPort!.close()
   } else if (message === 'probe') answer({ reason: sequencer.probe() }, started)
-  else {
+  else if ('rekey' in message) {
+    sequencer.rekey(message.rekey)
+    answer({ reason: null }, started)
+  } else if ('rewrap' in message) {
+    try {
+      answer({ reason: null, rewrapped: sequencer.rewrap(message.rewrap) }, started)
+    } catch (error) {
+      answer({ reason: (error as Error).message }, started)
+    }
+  } else {
     const { outcomes, reason, checkpoint } = sequencer.place(unpackEntries(message))
     // before anybody is told: a checkpoint that was seen can then never be forgotten
     if (checkpoint !== null) latest.write(checkpoint)

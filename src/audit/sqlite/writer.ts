@@ -1,25 +1,29 @@
-/** How groups reach the sequencer: through a thread, or (in tests that make commits fail) on the spot. */
+/** How groups reach the sequencer: through a thread, or on the spot. */
 import { Worker } from 'node:worker_threads'
 import { openForWriting } from './database.ts'
 import { LatestCheckpoint } from '../latest-checkpoint.ts'
-import { packEntries, unpackOutcomes, type Entry, type Outcome } from '../packet.ts'
+import { packEntries, unpackOutcomes } from '../packet.ts'
+import { keyringOf } from '../seal/keyring.ts'
 import { Sequencer, type SequencerOptions } from './sequencer.ts'
 import { logSigner } from '../signing-key.ts'
-import type { FromWriter, ToWriter } from './thread.ts'
+import type { Writer } from '../writer.ts'
+import type { FromWriter, ThreadData, ToWriter } from './thread.ts'
 
-export interface Written { readonly outcomes: Outcome[], readonly size: number, readonly reason: string | null, readonly checkpoint: string | null, readonly milliseconds: number }
-
-/** One group at a time: the next is handed over when the one before was answered. */
-export interface Writer {
-  write (entries: readonly Entry[]): Promise<Written>
-  /** Can it commit now? Says also how many leaves the store really holds. */
-  probe (): Promise<{ readonly reason: string | null, readonly size: number }>
-  close (): Promise<void>
+export interface WriterOptions {
+  readonly directory: string
+  readonly origin?: string | undefined
+  /** Key-encryption keys, the current one first. */
+  readonly keks: readonly Uint8Array[]
+  readonly maxPages?: number | undefined
 }
 
+/** The database is open, and so many leaves are in it. */
+export type OpenWriter = Writer & { readonly size: number }
+
 /** Resolves when the database is open; rejects with why it cannot be. A thread that died is replaced by the next probe. */
-export async function threadWriter (directory: string, origin?: string, maxPages?: number): Promise<Writer & { readonly size: number }> {
-  let thread = new Thread(directory, origin, maxPages)
+export async function threadWriter (options: WriterOptions): Promise<OpenWriter> {
+  let keks = options.keks
+  let thread = new Thread(options)
   const { size } = await thread.next()
   return {
     size,
@@ -30,10 +34,19 @@ export async function threadWriter (directory: string, origin?: string, maxPages
     },
     async probe () {
       if (thread.dead) {
-        thread = new Thread(directory, origin, maxPages)
+        thread = new Thread({ ...options, keks })
         await thread.next()
       }
       return thread.next('probe')
+    },
+    async rekey (next) {
+      await thread.next({ rekey: next })
+      keks = next
+    },
+    async rewrap (from) {
+      const { rewrapped, reason } = await thread.next({ rewrap: from })
+      if (!rewrapped) throw new Error(reason ?? 'the store refused')
+      return rewrapped
     },
     close: () => thread.close(),
   }
@@ -45,8 +58,8 @@ class Thread {
   #pending: { resolve: (message: FromWriter) => void, reject: (error: Error) => void } | undefined
   dead: Error | undefined
 
-  constructor (directory: string, origin: string | undefined, maxPages: number | undefined) {
-    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: { directory, maxPages, origin }, execArgv: [] })
+  constructor (options: WriterOptions) {
+    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: options satisfies ThreadData, execArgv: [] })
     this.#worker.on('message', (message: FromWriter) => { this.#taken()?.resolve(message) })
     const died = (error: Error): void => {
       this.dead ??= error
@@ -81,9 +94,9 @@ class Thread {
 }
 
 /** On this thread, with a clock and faults of the test's. */
-export function directWriter (directory: string, origin: string | undefined, options: SequencerOptions): Writer & { readonly size: number } {
+export function directWriter ({ directory, origin, keks }: WriterOptions, options: SequencerOptions): OpenWriter {
   const db = openForWriting(directory)
-  const sequencer = new Sequencer(db, { ...options, signer: logSigner(directory, origin) })
+  const sequencer = new Sequencer({ db, ring: keyringOf(keks) }, { ...options, signer: logSigner(directory, origin) })
   const latest = new LatestCheckpoint(directory)
   return {
     size: sequencer.size,
@@ -94,6 +107,8 @@ export function directWriter (directory: string, origin: string | undefined, opt
       return { ...group, size: sequencer.size, milliseconds: performance.now() - started }
     },
     probe: async () => ({ reason: sequencer.probe(), size: sequencer.size }),
+    rekey: async (next) => { sequencer.rekey(next) },
+    rewrap: async (from) => sequencer.rewrap(from),
     close: async () => {
       db.close()
       latest.close()

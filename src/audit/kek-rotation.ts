@@ -1,0 +1,81 @@
+/** Brings every record's key under a new key-encryption key while the log goes on, and says so in the log. An interrupted one goes on at the next start. */
+import { ParallaxError } from '../errors.ts'
+import { newId } from '../ids.ts'
+import type { AuditLog } from './log.ts'
+import type { CommitQueue } from './queue.ts'
+import { keyringOf, newKek, type KekSource, type Keyring } from './seal/keyring.ts'
+
+interface Rooms {
+  readonly source: KekSource
+  readonly queue: CommitQueue
+  /** Ids of the keys that something may be sealed under, the current one first; '' for what is not sealed yet. */
+  readonly inUse: () => readonly string[]
+  /** Reads and journals under this ring from now on. */
+  readonly adopted: (ring: Keyring) => void
+}
+
+type Rotated = Awaited<ReturnType<AuditLog['rotateKek']>>
+
+export class KekRotation {
+  readonly #rooms: Rooms
+  #ring: Keyring
+  #running: Promise<Rotated> | null = null
+  #stopped = false
+
+  constructor (rooms: Rooms) {
+    this.#rooms = rooms
+    this.#ring = rooms.source.ring
+    if (this.#stale().length > 0) void this.#start(false).catch(() => { /* the next start, or the operator, tries again */ })
+  }
+
+  /** With a key of our own making, where the file is ours to keep. Rejects with `invalid_request`, and says how, where it is not. */
+  async run (): Promise<Rotated> {
+    await this.#running?.catch(() => {})
+    return this.#start(true)
+  }
+
+  async stop (): Promise<void> {
+    this.#stopped = true
+    await this.#running?.catch(() => {})
+  }
+
+  #stale (): string[] { return this.#rooms.inUse().filter((id) => id !== this.#ring.current.id) }
+
+  #start (fresh: boolean): Promise<Rotated> {
+    const running = this.#rotate(fresh).finally(() => { if (this.#running === running) this.#running = null })
+    return this.#running = running
+  }
+
+  async #rotate (fresh: boolean): Promise<Rotated> {
+    const { source, queue } = this.#rooms
+    if (fresh && this.#stale().length === 0) {
+      if (!source.keep) throw new ParallaxError('invalid_request', `The key-encryption keys are kept outside of the gateway (${source.where}). To rotate: put a new key before the present one there (openssl rand -base64 32), and start the gateway again; it does the rest, and then the old key can go.`)
+      const raws = [newKek(), ...this.#ring.all.map((kek) => kek.raw)]
+      // kept before it is used: a key that only this process knew would take every transcript with it
+      source.keep(raws)
+      await this.#adopt(raws)
+    }
+    const from = this.#stale()
+    let rewrapped = 0
+    for (let at: number | null = 0; at !== null;) {
+      if (this.#stopped) throw new ParallaxError('shutting_down', 'The rotation goes on at the next start.')
+      const step: { next: number | null, count: number } = await queue.between((writer) => writer.rewrap(at!))
+      rewrapped += step.count
+      at = step.next
+    }
+    const to = this.#ring.current.id
+    const record = newId()
+    await queue.append([{ type: 'kek.rotated', id: record, key: null, fields: { from: from.map((id) => id === '' ? 'unsealed' : id), to, rewrapped }, effect: { rewrapped: true } }])
+    if (source.keep) {
+      source.keep([this.#ring.current.raw])
+      await this.#adopt([this.#ring.current.raw])
+    }
+    return { from, to, rewrapped, record }
+  }
+
+  async #adopt (raws: readonly Uint8Array[]): Promise<void> {
+    await this.#rooms.queue.between((writer) => writer.rekey(raws))
+    this.#ring = keyringOf(raws)
+    this.#rooms.adopted(this.#ring)
+  }
+}
