@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import plugin from 'fastify-plugin'
 import { newId } from '../src/ids.ts'
 import { ReaderGone } from '../src/chat/frame-stream.ts'
+import { endUserOf } from '../src/chat/request.ts'
 import { ERRORS, ParallaxError } from '../src/errors.ts'
 import { asParallaxError, errorReply } from '../src/replies.ts'
 
@@ -37,6 +38,7 @@ export default plugin(async (app: FastifyInstance) => {
           ...(told.disclosure && { perspective: { id: told.disclosure.member.id, mode: told.disclosure.member.mode } }),
         },
         ...(request.rawBody && { payload: request.rawBody }),
+        owner: { tenant: caller.tenant, user: endUserOf(request.body) },
       }])
       told.record = id
       return error

@@ -62,6 +62,10 @@ const schema = z.strictObject({
   audit: z.strictObject({
     /** The log's name in its checkpoints, such as example.com/parallax; once chosen it stays. Absent: made from the log's key. */
     origin: z.string().regex(/^[^\s+]{1,255}$/, 'wanted a name without spaces and "+"').optional(),
+    /** A file of key-encryption keys (base64, one a line, the current one first). Absent: kek.keys in the data directory. */
+    kekFile: z.string().min(1).optional(),
+    /** How long transcripts are kept, in days; 0 is for ever. The leaves stay. */
+    retentionDays: count(0, 36_500, 180),
   }).prefault({}),
   cache: z.strictObject({
     enabled: z.boolean().default(true),
@@ -94,6 +98,8 @@ export interface Config extends Omit<Settings, 'dataDir' | 'perspectives'> {
   readonly perspectives: readonly string[]
   /** The base model's file, or why there is none. */
   readonly model: { readonly path: string } | { readonly missing: string }
+  /** Key-encryption keys from PARALLAX_KEK, which is a secret and never in the file. */
+  readonly kek: string | undefined
   /** Only this machine can reach the gateway. */
   readonly loopback: boolean
 }
@@ -122,6 +128,8 @@ const VARIABLES: Record<string, { path: [string, ...string[]], read: 'text' | 'n
   PARALLAX_ENGINE_CONTEXT: { path: ['engine', 'contextSize'], read: 'number' },
   PARALLAX_ENGINE_SEQUENCES: { path: ['engine', 'sequences'], read: 'number' },
   PARALLAX_ENGINE_QUEUE: { path: ['engine', 'queueLimit'], read: 'number' },
+  PARALLAX_KEK_FILE: { path: ['audit', 'kekFile'], read: 'text' },
+  PARALLAX_RETENTION_DAYS: { path: ['audit', 'retentionDays'], read: 'number' },
   PARALLAX_LOG_ORIGIN: { path: ['audit', 'origin'], read: 'text' },
   PARALLAX_CACHE_BYTES: { path: ['cache', 'bytes'], read: 'number' },
   PARALLAX_MAX_BODY_BYTES: { path: ['limits', 'bodyBytes'], read: 'number' },
@@ -188,8 +196,10 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
   return {
     ...settings,
     dataDir: resolve(root, settings.dataDir),
+    audit: { ...settings.audit, ...(settings.audit.kekFile !== undefined && { kekFile: resolve(root, settings.audit.kekFile) }) },
     perspectives: settings.perspectives.map((folder) => resolve(root, folder)),
     model: typeof found === 'string' ? { path: found } : { missing: whyNoModel(env) },
+    kek: env['PARALLAX_KEK'] === '' ? undefined : env['PARALLAX_KEK'],
     loopback: isLoopback(settings.host),
   }
 }

@@ -40,6 +40,9 @@ export const ERRORS = {
   model_not_found: kind(404, 'not_found_error'),
   record_not_found: kind(404, 'not_found_error'),
   not_found: kind(404, 'not_found_error'),
+  // what stands in the way of an erasure
+  record_held: kind(409, 'conflict_error'),
+  record_open: kind(409, 'conflict_error', 'info', true),
   // what the caller may not have now
   only_if_cached: kind(504, 'invalid_request_error'),
   rate_limit_exceeded: kind(429, 'rate_limit_error', 'info', true),

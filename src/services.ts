@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { mkdirSync } from 'node:fs'
 import type { AuditLog } from './audit/log.ts'
-import { openSqliteLog } from './audit/sqlite.ts'
+import { openAuditLog } from './audit/open.ts'
 import { memoryCache } from './cache/memory.ts'
 import type { Cache } from './cache/cache.ts'
 import { makeChat, type Chat } from './chat/answer.ts'
@@ -15,6 +15,7 @@ import type { KeyStore } from './keys/keys.ts'
 import { openKeyStore } from './keys/sqlite.ts'
 import type { Perspective } from './perspectives/perspective.ts'
 import { loadPerspectives, type Registry } from './perspectives/registry.ts'
+import { makeRetention, type Retention } from './retention/retention.ts'
 
 export interface ServiceLog {
   (level: 'info' | 'warn' | 'error', event: string, fields: Record<string, unknown>): void
@@ -31,6 +32,7 @@ export interface Services {
   readonly audit: AuditLog
   readonly keys: KeyStore
   readonly cache: Cache
+  readonly retention: Retention
   readonly chat: Chat
   close (): Promise<void>
 }
@@ -48,7 +50,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const closers: (() => Promise<void> | void)[] = []
   try {
-    const audit = await (openers.audit?.(config.dataDir) ?? openSqliteLog({ directory: config.dataDir, origin: config.audit.origin }))
+    const audit = await (openers.audit?.(config.dataDir) ?? openAuditLog(config))
     closers.push(() => audit.close())
     const keys = await openKeyStore({ directory: config.dataDir, audit })
     closers.push(() => keys.close())
@@ -57,12 +59,14 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     closers.push(...[...experts.values()].map((expert) => () => expert.close()))
     const cache = memoryCache(config.cache.enabled ? config.cache.bytes : 0)
     closers.push(() => cache.close())
+    const retention = makeRetention({ audit, cache, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })
+    closers.push(() => retention.close())
     const chat = makeChat({
       config, perspectives, experts, audit, cache,
       onError: (error, requestId) => log('error', 'chat.failed', { requestId, error }),
     })
     closers.push(() => chat.close())
-    return { config, perspectives, experts, unserved, engine, audit, keys, cache, chat, close: () => closeAll(closers) }
+    return { config, perspectives, experts, unserved, engine, audit, keys, cache, retention, chat, close: () => closeAll(closers) }
   } catch (error) {
     await closeAll(closers)
     throw error

@@ -24,7 +24,40 @@ export interface VerifyOptions {
 
 interface Line { index?: number, id?: string, leaf?: string, leaf_hash?: string, payload?: { state: string, base64?: string, salt?: string }, manifest?: Manifest }
 interface Manifest { count: number, first_index: number | null, last_index: number | null, as_of: number, sha256: string, verifier: string, checkpoint: string }
-interface Leaf { v: number, id: string, type: string, t: number, key: string | null, key_seq: number | null, begin?: string, choices?: number, req_commit?: string, res_commit?: string, payload_commit?: string }
+interface Leaf { v: number, id: string, type: string, t: number, key: string | null, key_seq: number | null, begin?: string, choices?: number, req_commit?: string, res_commit?: string, payload_commit?: string, records?: string[], from?: number, before?: number }
+
+/** Transcripts that are not there any more, against the leaves that say so: lawfully erased is something else than missing. */
+class Gone {
+  readonly #erased = new Map<string, number>()
+  readonly #expired: number[] = []
+  readonly #records = new Set<string>()
+  readonly #ranges: { from: number, before: number }[] = []
+  count = 0
+
+  note ({ type, records, from, before }: Leaf): void {
+    if (type === 'erasure') for (const record of records ?? []) this.#records.add(record)
+    if (type === 'payload.expired' && from !== undefined && before !== undefined) this.#ranges.push({ from, before })
+  }
+
+  missing (state: 'erased' | 'expired', record: string, index: number): void {
+    this.count++
+    if (state === 'erased') this.#erased.set(record, index)
+    else this.#expired.push(index)
+  }
+
+  * unaccounted (): Generator<string> {
+    const why = 'and no leaf of this export accounts for it (if that happened while it was pulled, pull again)'
+    for (const [record, index] of this.#erased) if (!this.#records.has(record)) yield `the transcript of leaf ${index} was erased, ${why}`
+    const ranges = this.#ranges.toSorted((a, b) => a.from - b.from)
+    let at = 0
+    let reach = 0
+    // both in order of the log: one pass
+    for (const index of this.#expired) {
+      while (at < ranges.length && ranges[at]!.from <= index) reach = Math.max(reach, ranges[at++]!.before)
+      if (index >= reach) yield `the transcript of leaf ${index} expired, ${why}`
+    }
+  }
+}
 
 /** So many of each kind are told; a log with one altered leaf early on would else fill the screen. */
 const TOLD = 20
@@ -43,6 +76,7 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
   let whole = true
   let lastTime = 0
   let payloads = 0
+  const gone = new Gone()
 
   const key = verifier === undefined ? null : parseVerifier(verifier)
   if (kept !== undefined) {
@@ -90,12 +124,18 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
       else open.delete(leaf.begin!)
     }
     const commit = leaf.req_commit ?? leaf.res_commit ?? leaf.payload_commit
-    if (commit === undefined || payload?.state !== 'present' || payload.base64 === undefined || payload.salt === undefined) return
+    gone.note(leaf)
+    if (commit === undefined) return
+    if (payload?.state === 'damaged') return blame(`the transcript of leaf ${index} is there and cannot be opened: it was altered, or its key is missing`)
+    if (payload?.state === 'erased' || payload?.state === 'expired') return gone.missing(payload.state, leaf.type === 'completion.end' ? leaf.begin ?? leaf.id : leaf.id, index!)
+    if (payload?.state !== 'present' || payload.base64 === undefined || payload.salt === undefined) return blame(`the transcript of leaf ${index} is missing, and nothing says that it was erased`)
     payloads++
     if (commitment(Buffer.from(payload.salt, 'base64'), leaf.id, Buffer.from(payload.base64, 'base64')) !== commit) blame(`the transcript of leaf ${index} is not the one that the leaf commits to`)
   }
 
+  for (const one of gone.unaccounted()) blame(one)
   const checked = [`${edge.size} leaves: index, hash, time, key_seq`, `${payloads} transcripts against their commitments`]
+  if (gone.count > 0) checked.push(`${gone.count} transcripts that are gone, each by an erasure or an expiry on record`)
   const notChecked: string[] = []
   if (!manifest) blame('the manifest is missing: the export was cut off')
   else if (whole) {

@@ -17,5 +17,7 @@ export interface CachedAnswer {
 export interface Cache {
   get (key: string): Promise<CachedAnswer | undefined> | CachedAnswer | undefined
   set (key: string, answer: CachedAnswer, ttlSeconds: number): Promise<void> | void
+  /** Drops every answer that came from one of these end records. When it resolves none of them is served any more. */
+  forget (sources: ReadonlySet<string>): Promise<void> | void
   close (): Promise<void>
 }

@@ -17,7 +17,7 @@ import { route, type Route } from '../router/route.ts'
 import { answerId, choicesOf, presentCompletion, textCompletion, toChunks, tokensOf, withMember, type Frame } from './completion.ts'
 import { beginLeaf, endBroken, endFields, receiptMember } from './exchange.ts'
 import { FrameStream, ReaderGone } from './frame-stream.ts'
-import { expertRequest, lastUserText, parseChatRequest } from './request.ts'
+import { endUser, expertRequest, lastUserText, parseChatRequest } from './request.ts'
 import { relay } from './stream.ts'
 
 /** What the reply has to say beside its body, filled in as it becomes known: errors carry what applies by then. */
@@ -111,7 +111,7 @@ export function makeChat (rooms: ChatRooms): Chat {
     }
 
     const exchange = audit.open(
-      beginLeaf({ caller, requestId: call.requestId, asked: request.model, stream: request.stream === true, route: chosen, disclosure, ruling }, call.raw),
+      beginLeaf({ caller, requestId: call.requestId, asked: request.model, stream: request.stream === true, route: chosen, disclosure, ruling, user: endUser(request) }, call.raw),
       request.stream ? {} : { deferMs: BEGIN_DEFER_MS })
     told.record = exchange.record
     told.byModel = !ruling

@@ -16,6 +16,8 @@ export interface BeginFacts {
   readonly route: Route
   readonly disclosure: Disclosure
   readonly ruling: Ruling | null
+  /** The tenant's own name for whoever asked. */
+  readonly user?: string | undefined
 }
 
 /** Frozen, one a disclosure: its canonical text is then made once. */
@@ -51,6 +53,7 @@ export function beginLeaf (facts: BeginFacts, raw: Uint8Array): LeafDraft {
       tenant: caller.tenant,
     },
     payload: raw,
+    owner: facts.user === undefined ? { tenant: caller.tenant } : { tenant: caller.tenant, user: facts.user },
   }
 }
 

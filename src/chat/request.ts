@@ -36,6 +36,7 @@ export const chatRequest = z.looseObject({
   top_logprobs: z.int().min(0).max(20).nullish(),
   tools: z.array(z.looseObject({ type: z.string() })).max(512).nullish(),
   user: z.string().max(512).nullish(),
+  safety_identifier: z.string().max(512).nullish(),
 })
 
 export type ChatRequest = z.infer<typeof chatRequest>
@@ -73,6 +74,15 @@ export function lastUserText (request: ChatRequest): string {
   const content = request.messages.findLast((one) => one.role === 'user')?.content
   if (typeof content === 'string') return content
   return (content ?? []).map((part) => typeof part['text'] === 'string' ? part['text'] : '').join('\n')
+}
+
+/** The tenant's own name for whoever asks: what erasure by end user goes by. */
+export const endUser = (request: ChatRequest): string | undefined => request.safety_identifier || request.user || undefined
+
+/** The same from a body that was refused, whatever it is. */
+export function endUserOf (body: unknown): string | undefined {
+  const { safety_identifier: identifier, user } = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
+  return [identifier, user].find((one): one is string => typeof one === 'string' && one !== '' && one.length <= 512)
 }
 
 /** What goes to an expert: the request less what is Parallax's own. */

@@ -24,6 +24,7 @@ interface Listed { readonly summary: string, readonly load: () => Promise<Comman
 
 export const COMMANDS: Readonly<Record<string, Listed>> = {
   verify: { summary: 'check an export of an audit log, as a stranger would', load: async () => (await import('./verify.ts')).verify },
+  audit: { summary: 'erase, hold and expire transcripts; rotate the key that seals them', load: async () => (await import('./audit.ts')).audit },
   keys: { summary: 'make, list, revoke and rotate API keys', load: async () => (await import('./keys.ts')).keys },
 }
 

@@ -20,7 +20,7 @@ export interface KeyAdmin {
 }
 
 /** A running gateway refused or failed; what it said is the message. */
-function replyError (status: number, body: unknown): Error {
+export function replyError (status: number, body: unknown): Error {
   const said = body as { detail?: unknown, title?: unknown, error?: { message?: unknown } } | null
   const text = [said?.detail, said?.error?.message, said?.title].find((one) => typeof one === 'string')
   return new Error(typeof text === 'string' ? text : `The gateway answered ${status} and gave no reason.`)

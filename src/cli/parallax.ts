@@ -11,5 +11,5 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   err: (text) => { process.stderr.write(text) },
   // handed on unread: config.ts alone knows what is in it
   dataDir: async () => (await import('../config.ts')).loadConfig(process.env, ROOT).dataDir,
-  openLog: async (directory) => (await import('../audit/sqlite.ts')).openSqliteLog({ directory }),
+  openLog: async (directory) => (await import('../audit/open.ts')).openAuditLog({ ...(await import('../config.ts')).loadConfig(process.env, ROOT), dataDir: directory }),
 })
