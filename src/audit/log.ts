@@ -84,18 +84,18 @@ export interface LogTree {
   /** The newest signed checkpoint: it covers every receipt that was given out. */
   checkpoint (): string
   /** Hashes of a tile, or its entries behind their lengths; null where the tree has no such tile, or not that much of it. */
-  tile (tile: Tile): Uint8Array | null
+  tile (tile: Tile): Promise<Uint8Array | null>
   /** The tlog-proof that a leaf is in the tree of the newest checkpoint; null for a leaf that it does not cover. */
-  proof (index: number): string | null
+  proof (index: number): Promise<string | null>
   /** The hashes that prove the tree of `old` leaves to be a beginning of the newest checkpoint's; null where it is larger. */
-  consistency (old: number): Uint8Array[] | null
+  consistency (old: number): Promise<Uint8Array[] | null>
 }
 
 /** One exchange between its begin and its end record(s). */
 export interface Exchange {
   readonly record: string
   /** Resolves when the begin record is durable (fsynced). No byte of the answer may leave before. Rejects with AuditUnavailable. */
-  begun(): Promise<Receipt>
+  begun(): Promise<void>
   /**
    * Journals bytes that are about to be sent for one choice. Synchronous: when it returns they survive a `kill -9`
    * of this process (not a power loss). Throws AuditUnavailable when they could not be written; then do not send them.

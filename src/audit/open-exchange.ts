@@ -7,6 +7,8 @@ type End = Parameters<Exchange['end']>[0]
 
 export interface ExchangeRooms {
   append (drafts: readonly LeafDraft[]): Promise<Receipt[]>
+  /** Resolves when they are durable, perhaps before their places are known. */
+  accept (drafts: readonly LeafDraft[]): Promise<void>
   readonly journal: { append (record: string, choice: number, bytes: Uint8Array): void, release (record: string): void }
   /** Called once, when the last end is durable. */
   closed (): void
@@ -21,7 +23,7 @@ export class OpenExchange implements Exchange {
   readonly #ends = new Map<number, Promise<Receipt>>()
   /** Ends that the store refused, by choice. */
   readonly #failed = new Map<number, LeafDraft>()
-  #begun: Promise<Receipt> | undefined
+  #begun: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #durableEnds = 0
 
@@ -34,9 +36,9 @@ export class OpenExchange implements Exchange {
     else this.#timer = setTimeout(() => { void this.begun().catch(() => {}) }, deferMs)
   }
 
-  begun (): Promise<Receipt> {
+  begun (): Promise<void> {
     clearTimeout(this.#timer)
-    return this.#begun ??= this.#rooms.append([this.#begin]).then(([receipt]) => receipt!)
+    return this.#begun ??= this.#rooms.accept([this.#begin])
   }
 
   chunk (bytes: Uint8Array, choice = 0): void {
@@ -97,7 +99,7 @@ export class OpenExchange implements Exchange {
     }
     clearTimeout(this.#timer)
     const both = this.#rooms.append([this.#begin, end])
-    this.#begun = both.then(([begin]) => begin!)
+    this.#begun = both.then(() => {})
     this.#begun.catch(() => {})
     return (await both)[1]!
   }

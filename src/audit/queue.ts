@@ -19,7 +19,7 @@ export interface QueueLimits {
 const GATHER_CALLS = 16
 const GATHER_MS = 1
 
-interface Call { readonly entries: readonly Entry[], readonly bytes: number, readonly resolve: (receipts: Receipt[]) => void, readonly reject: (error: Error) => void }
+interface Call { readonly entries: readonly Entry[], readonly bytes: number, readonly accepted: (() => void) | undefined, readonly resolve: (receipts: Receipt[]) => void, readonly reject: (error: Error) => void }
 
 export class CommitQueue {
   readonly #writer: Writer
@@ -54,7 +54,12 @@ export class CommitQueue {
   /** Why nothing can be committed, or null. */
   get down (): string | null { return this.#down }
 
-  append (drafts: readonly LeafDraft[]): Promise<Receipt[]> {
+  /** Resolves when the leaves are durable; a store may give them their places a little later. */
+  accept (drafts: readonly LeafDraft[]): Promise<void> {
+    return new Promise((resolve, reject) => { this.append(drafts, resolve).then(() => { resolve() }, reject) })
+  }
+
+  append (drafts: readonly LeafDraft[], accepted?: () => void): Promise<Receipt[]> {
     return new Promise((resolve, reject) => {
       if (this.#closed) throw unavailable('the log is closed')
       if (this.#down !== null) throw unavailable(this.#down)
@@ -62,7 +67,7 @@ export class CommitQueue {
       const entries = drafts.map((draft) => prepare(draft, call, this.#subjectKey))
       const bytes = entries.reduce((sum, entry) => sum + entry.template.head.length + entry.template.tail.length + (entry.payload?.length ?? 0), 0)
       if (this.#waitingEntries + entries.length > this.#limits.entries || this.#waitingBytes + bytes > this.#limits.bytes) throw unavailable('more is waiting to be written than may wait')
-      this.#waiting.push({ entries, bytes, resolve, reject })
+      this.#waiting.push({ entries, bytes, accepted, resolve, reject })
       this.#waitingEntries += entries.length
       this.#waitingBytes += bytes
       this.#start()
@@ -115,7 +120,7 @@ export class CommitQueue {
   }
 
   async #commit (calls: readonly Call[]): Promise<void> {
-    const { outcomes, size, reason, checkpoint, milliseconds } = await this.#writer.write(calls.flatMap((call) => call.entries))
+    const { outcomes, size, reason, checkpoint, milliseconds } = await this.#writer.write(calls.flatMap((call) => call.entries), () => { for (const { accepted } of calls) accepted?.() })
     this.size = size
     this.lastCommitMs = milliseconds
     this.checkpoint = checkpoint ?? this.checkpoint

@@ -6,7 +6,8 @@ export interface Written { readonly outcomes: Outcome[], readonly size: number, 
 
 /** Asked one thing at a time: the next when the one before was answered. */
 export interface Writer {
-  write (entries: readonly Entry[]): Promise<Written>
+  /** `accepted` is called when the entries are durable, if that is before they have their places. */
+  write (entries: readonly Entry[], accepted: () => void): Promise<Written>
   /** Can it commit now? Says also how many leaves the store really holds. */
   probe (): Promise<{ readonly reason: string | null, readonly size: number }>
   /** Seals under the first of these keys from now on. */

@@ -42,7 +42,7 @@ t.test('an erasure overwrites what was sealed, and its keys: neither is left in 
   const db = new DatabaseSync(join(directory, 'audit.db'), { readOnly: true })
   const sealed = db.prepare('SELECT bytes, wrapped, salt FROM payload JOIN leaf ON leaf.idx = payload.idx WHERE leaf.id = ? OR leaf.begin = ?').all(record, record) as { bytes: Uint8Array, wrapped: Uint8Array, salt: Uint8Array }[]
   db.close()
-  const pieces = sealed.flatMap((one) => [one.bytes, one.wrapped, one.salt])
+  const pieces = sealed.flatMap((one) => [one.bytes, one.wrapped, one.salt].map((bytes) => Buffer.from(bytes)))
   t.equal(pieces.length, 6)
   t.ok(pieces.every((piece) => onDisk(directory).includes(piece)), 'there before')
   await log.append([note(null, { type: 'erasure', effect: { erase: [record] } })])

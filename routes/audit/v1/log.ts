@@ -20,8 +20,8 @@ export default async function log (plain: FastifyInstance): Promise<void> {
     if (!tile) throw new ParallaxError('not_found', `There is no tile ${JSON.stringify(path.slice(0, 100))}. The paths are those of C2SP tlog-tiles.`)
     return tile
   }
-  const bytesOf = (tile: Tile): Uint8Array => {
-    const bytes = audit.tree.tile(tile)
+  const bytesOf = async (tile: Tile): Promise<Uint8Array> => {
+    const bytes = await audit.tree.tile(tile)
     if (!bytes) throw new ParallaxError('not_found', 'The tree does not reach so far. Ask for the part of the tile that its newest checkpoint covers.')
     return bytes
   }
@@ -40,7 +40,7 @@ export default async function log (plain: FastifyInstance): Promise<void> {
     config: { public: true },
     schema: { tags: ['audit'], summary: 'The proof that a leaf is in the log', description: 'C2SP tlog-proof, against the newest checkpoint, which it holds: it can be checked without asking here again.', params: z.object({ index: z.coerce.number().int().min(0) }) },
   }, async (request, reply) => {
-    const proof = audit.tree.proof(request.params.index)
+    const proof = await audit.tree.proof(request.params.index)
     if (proof === null) throw new ParallaxError('record_not_found', `There is no leaf ${request.params.index} in this log yet.`)
     return text(reply.header('cache-control', 'no-cache'), proof)
   })
@@ -50,7 +50,7 @@ export default async function log (plain: FastifyInstance): Promise<void> {
     schema: { tags: ['audit'], summary: 'A tile of the tree', description: 'C2SP tlog-tiles: up to 256 hashes of 32 bytes.', params: rest },
   }, async (request, reply) => {
     const tile = tileOf(`tile/${request.params['*']}`)
-    return reply.header('cache-control', tile.width === TILE_WIDTH ? IMMUTABLE : 'public, max-age=60').type('application/octet-stream').send(Buffer.from(bytesOf(tile)))
+    return reply.header('cache-control', tile.width === TILE_WIDTH ? IMMUTABLE : 'public, max-age=60').type('application/octet-stream').send(Buffer.from(await bytesOf(tile)))
   })
 
   app.get('/log/tile/entries/*', {
@@ -59,6 +59,6 @@ export default async function log (plain: FastifyInstance): Promise<void> {
   }, async (request, reply) => {
     const tile = tileOf(`tile/entries/${request.params['*']}`)
     await audit.append([{ type: 'audit.read', id: newId(), key: request.caller!.key, fields: { read: 'entries', request: request.id, tile: tile.index, width: tile.width } }])
-    return reply.header('cache-control', 'private, no-store').type('application/octet-stream').send(Buffer.from(bytesOf(tile)))
+    return reply.header('cache-control', 'private, no-store').type('application/octet-stream').send(Buffer.from(await bytesOf(tile)))
   })
 }

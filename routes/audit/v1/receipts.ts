@@ -16,10 +16,10 @@ export default async function receipts (plain: FastifyInstance): Promise<void> {
   const app = plain.withTypeProvider<ZodTypeProvider>()
   const { audit } = app.services
 
-  const describe = ({ id, index, leaf: bytes, leaf_hash, payload }: StoredRecord): z.infer<typeof leaf> => ({
+  const describe = async ({ id, index, leaf: bytes, leaf_hash, payload }: StoredRecord): Promise<z.infer<typeof leaf>> => ({
     record: id, index, leaf: bytes, leaf_hash,
     salt: payload.state === 'present' ? Buffer.from(payload.salt).toString('base64') : null,
-    proof: audit.tree.proof(index)!,
+    proof: (await audit.tree.proof(index))!,
   })
 
   app.get('/receipts/:record', {
@@ -35,6 +35,6 @@ export default async function receipts (plain: FastifyInstance): Promise<void> {
     // another tenant's record is as absent as one that never was
     if (!found || (JSON.parse(found.leaf) as { tenant?: string }).tenant !== request.caller!.tenant) throw new ParallaxError('record_not_found', `There is no record ${request.params.record} of yours in this log.`)
     reply.header('cache-control', 'private, no-store')
-    return { origin: audit.tree.origin, verifier: audit.tree.verifier, begin: describe(found), ends: (await audit.endsOf(found.id)).map(describe) }
+    return { origin: audit.tree.origin, verifier: audit.tree.verifier, begin: await describe(found), ends: await Promise.all((await audit.endsOf(found.id)).map(describe)) }
   })
 }

@@ -3,6 +3,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import type { RecordQuery, StoredRecord } from '../log.ts'
 import type { Keyring } from '../seal/keyring.ts'
 import { unseal } from '../seal/seal.ts'
+import type { RecordReader } from '../stored-log.ts'
 
 const PAGE_LIMIT = 1000
 /** A page with transcripts ends early past so many bytes, for it is read in one turn of the loop. */
@@ -15,7 +16,7 @@ const NOTHING = new Uint8Array()
 const COLUMNS = 'leaf.idx, leaf.id, leaf.hash, leaf.entry, payload.state, payload.salt, payload.kek, payload.wrapped'
 const FROM = 'FROM leaf LEFT JOIN payload ON payload.idx = leaf.idx'
 
-export class Reader {
+export class Reader implements RecordReader {
   readonly #db: DatabaseSync
   #ring: Keyring
   constructor (db: DatabaseSync, ring: Keyring) {
@@ -27,7 +28,7 @@ export class Reader {
 
   close (): void { this.#db.close() }
 
-  page (query: RecordQuery, size: number): StoredRecord[] {
+  async page (query: RecordQuery, size: number): Promise<StoredRecord[]> {
     const conditions = ['leaf.idx > ?', 'leaf.idx < ?']
     const values: SQLInputValue[] = [query.afterIndex ?? -1, Math.min(query.asOf ?? size, size)]
     // time never runs backwards in the log, so a span of time is a span of indices: no index on time has to be kept up to date
@@ -50,12 +51,12 @@ export class Reader {
     return page
   }
 
-  byId (id: string): StoredRecord | null {
+  async byId (id: string): Promise<StoredRecord | null> {
     const row = this.#db.prepare(`SELECT ${COLUMNS}, payload.bytes ${FROM} WHERE leaf.id = ?`).get(id) as unknown as Row | undefined
     return row ? this.#stored(row, true) : null
   }
 
-  endsOf (begin: string): StoredRecord[] {
+  async endsOf (begin: string): Promise<StoredRecord[]> {
     return (this.#db.prepare(`SELECT ${COLUMNS}, payload.bytes ${FROM} WHERE leaf.begin = ? ORDER BY leaf.idx`).all(begin) as unknown as Row[]).map((row) => this.#stored(row, true))
   }
 

@@ -19,18 +19,18 @@ export function sqliteTree (db: DatabaseSync, { name, verifier }: Pick<Signer, '
     origin: name,
     verifier,
     checkpoint: newest,
-    tile ({ level, index, width }: Tile) {
+    async tile ({ level, index, width }: Tile) {
       const { size } = covered()
       if (tileWidth(level, index, size) < width) return null
       const first = index * TILE_WIDTH
       if (level === 'entries') return entryBundle((entries.all(first, first + width) as { entry: Uint8Array }[]).map((row) => row.entry))
       return Buffer.concat(readTile(level, index, size).slice(0, width))
     },
-    proof (index) {
+    async proof (index) {
       const { size } = covered()
       return index < size ? tlogProof(index, inclusionProof(index, size, readNode), newest()) : null
     },
-    consistency (old) {
+    async consistency (old) {
       const { size } = covered()
       return old <= size ? consistencyProof(old, size, readNode) : null
     },
