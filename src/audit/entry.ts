@@ -1,6 +1,7 @@
 /** A leaf ready to be sequenced, made from its draft. Pure but for the salt. */
 import { hash } from 'node:crypto'
 import { ParallaxError } from '../errors.ts'
+import { newId } from '../ids.ts'
 import type { Effect, LeafDraft, Owner } from './log.ts'
 import { commitment, freshSalt, LEAF_BYTES_LIMIT, template, type LeafTemplate } from './record.ts'
 
@@ -15,8 +16,13 @@ export interface Entry {
   readonly begin: string | null
   /** A begin's number of choices; 0 for other leaves. */
   readonly choices: number
+  /** An end's choice. */
+  readonly choice: number
   readonly salt: Uint8Array | null
   readonly payload: Uint8Array | null
+  /** Where the payload is sealed already: under which key-encryption key, and the record's own key under that. */
+  readonly kek: string | null
+  readonly wrapped: Uint8Array | null
   readonly tenant: string | null
   /** The end user, as a hash that only this log can make. */
   readonly subject: string | null
@@ -72,7 +78,10 @@ export function prepare (draft: LeafDraft, call: number, subjectKey: Uint8Array)
     status: text(fields['status']),
     begin: type === 'completion.end' ? text(fields['begin']) : null,
     choices: type === 'completion.begin' ? Number(fields['choices'] ?? 1) : 0,
+    choice: Number(fields['choice'] ?? 0),
     payload: payload ?? null,
+    kek: null,
+    wrapped: null,
     tenant: owner?.tenant ?? null,
     subject: owner?.user === undefined ? null : subjectOf(subjectKey, { tenant: owner.tenant, user: owner.user }),
     effect: effect === undefined ? null : JSON.stringify(storeEffect(effect, subjectKey)),
@@ -81,3 +90,9 @@ export function prepare (draft: LeafDraft, call: number, subjectKey: Uint8Array)
 
 /** Room for key_seq and time, which are filled in later. */
 const NUMBERS = 40
+
+/** A clock may wobble by so much without a leaf of its own. */
+export const CLOCK_TOLERANCE_MS = 1000
+
+/** A clock that ran back is itself on record: the log's time stands still meanwhile. */
+export const clockLeaf = (behindMs: number): Entry => prepare({ type: 'clock.anomaly', id: newId(), key: null, fields: { behind_ms: behindMs } }, 0, new Uint8Array())

@@ -9,7 +9,7 @@ interface Rooms {
   readonly source: KekSource
   readonly queue: CommitQueue
   /** Ids of the keys that something may be sealed under, the current one first; '' for what is not sealed yet. */
-  readonly inUse: () => readonly string[]
+  readonly inUse: () => Promise<readonly string[]>
   /** Reads and journals under this ring from now on. */
   readonly adopted: (ring: Keyring) => void
 }
@@ -19,19 +19,24 @@ type Rotated = Awaited<ReturnType<AuditLog['rotateKek']>>
 export class KekRotation {
   readonly #rooms: Rooms
   #ring: Keyring
-  #running: Promise<Rotated> | null = null
+  #running: Promise<Rotated | null> | null = null
   #stopped = false
 
   constructor (rooms: Rooms) {
     this.#rooms = rooms
     this.#ring = rooms.source.ring
-    if (this.#stale().length > 0) void this.#start(false).catch(() => { /* the next start, or the operator, tries again */ })
+    const running = this.#stale().then(async (stale) => stale.length > 0 ? this.#rotate(false) : null)
+    this.#running = running
+    // the next start, or the operator, tries again
+    running.catch(() => {}).finally(() => { if (this.#running === running) this.#running = null })
   }
 
   /** With a key of our own making, where the file is ours to keep. Rejects with `invalid_request`, and says how, where it is not. */
   async run (): Promise<Rotated> {
     await this.#running?.catch(() => {})
-    return this.#start(true)
+    const running = this.#rotate(true).finally(() => { if (this.#running === running) this.#running = null })
+    this.#running = running
+    return running
   }
 
   async stop (): Promise<void> {
@@ -39,23 +44,18 @@ export class KekRotation {
     await this.#running?.catch(() => {})
   }
 
-  #stale (): string[] { return this.#rooms.inUse().filter((id) => id !== this.#ring.current.id) }
-
-  #start (fresh: boolean): Promise<Rotated> {
-    const running = this.#rotate(fresh).finally(() => { if (this.#running === running) this.#running = null })
-    return this.#running = running
-  }
+  async #stale (): Promise<string[]> { return (await this.#rooms.inUse()).filter((id) => id !== this.#ring.current.id) }
 
   async #rotate (fresh: boolean): Promise<Rotated> {
     const { source, queue } = this.#rooms
-    if (fresh && this.#stale().length === 0) {
+    if (fresh && (await this.#stale()).length === 0) {
       if (!source.keep) throw new ParallaxError('invalid_request', `The key-encryption keys are kept outside of the gateway (${source.where}). To rotate: put a new key before the present one there (openssl rand -base64 32), and start the gateway again; it does the rest, and then the old key can go.`)
       const raws = [newKek(), ...this.#ring.all.map((kek) => kek.raw)]
       // kept before it is used: a key that only this process knew would take every transcript with it
       source.keep(raws)
       await this.#adopt(raws)
     }
-    const from = this.#stale()
+    const from = await this.#stale()
     let rewrapped = 0
     for (let at: number | null = 0; at !== null;) {
       if (this.#stopped) throw new ParallaxError('shutting_down', 'The rotation goes on at the next start.')

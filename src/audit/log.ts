@@ -164,7 +164,7 @@ export interface AuditLog {
   readonly tree: LogTree
   readonly transcripts: Transcripts
   /** What is sealed, and under which key-encryption keys (ids, the current one first). */
-  sealing (): { readonly keks: readonly string[] }
+  sealing (): Promise<{ readonly keks: readonly string[] }>
   /**
    * Seals every record's key under a new key-encryption key, or goes on where that was interrupted, and appends `kek.rotated`.
    * Rejects where the operator keeps the keys and gave no new one; says how.

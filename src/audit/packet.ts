@@ -1,14 +1,14 @@
 /** One group of leaves as one buffer, and the sequencer's answer as another: many small messages to a thread cost more than the writing. */
 import type { Entry } from './entry.ts'
 
-const STRINGS = ['id', 'type', 'key', 'perspective', 'status', 'begin', 'tenant', 'subject', 'effect'] as const
+const STRINGS = ['id', 'type', 'key', 'perspective', 'status', 'begin', 'tenant', 'subject', 'effect', 'kek'] as const
 const ABSENT = 0xffff_ffff
 
 /** Bytes that an entry takes at most beside its payload: three bytes a UTF-16 unit, and the lengths. */
 const roomFor = (entry: Entry): number => {
   let units = entry.template.head.length + entry.template.middle.length + entry.template.tail.length
   for (const name of STRINGS) units += entry[name]?.length ?? 0
-  return units * 3 + 80 + (entry.payload?.length ?? 0) + 32
+  return units * 3 + 96 + (entry.payload?.length ?? 0) + 32 + (entry.wrapped?.length ?? 0)
 }
 
 export function packEntries (entries: readonly Entry[]): Uint8Array {
@@ -29,12 +29,14 @@ export function packEntries (entries: readonly Entry[]): Uint8Array {
   for (const entry of entries) {
     at = buffer.writeUInt32LE(entry.call, at)
     at = buffer.writeUInt32LE(entry.choices, at)
+    at = buffer.writeUInt32LE(entry.choice, at)
     for (const name of STRINGS) text(entry[name])
     text(entry.template.head)
     text(entry.template.middle)
     text(entry.template.tail)
     bytes(entry.salt)
     bytes(entry.payload)
+    bytes(entry.wrapped)
   }
   return new Uint8Array(buffer.buffer, 0, at)
 }
@@ -54,9 +56,10 @@ export function unpackEntries (packed: Uint8Array): Entry[] {
   return Array.from({ length: buffer.readUInt32LE(0) }, () => {
     const call = number()
     const choices = number()
-    const [id, type, key, perspective, status, begin, tenant, subject, effect] = [text()!, text()!, text(), text(), text(), text(), text(), text(), text()]
+    const choice = number()
+    const [id, type, key, perspective, status, begin, tenant, subject, effect, kek] = [text()!, text()!, text(), text(), text(), text(), text(), text(), text(), text()]
     const template = { head: text()!, middle: text()!, tail: text()! }
-    return { call, choices, id, type, key, perspective, status, begin, tenant, subject, effect, template, salt: bytes(), payload: bytes() }
+    return { call, choices, choice, id, type, key, perspective, status, begin, tenant, subject, effect, kek, template, salt: bytes(), payload: bytes(), wrapped: bytes() }
   })
 }
 

@@ -83,6 +83,13 @@ export class CommitQueue {
     })
   }
 
+  /** The log grew by somebody else's hand, or as far as it was when it was opened. */
+  observe (size: number, checkpoint: string | null): void {
+    if (size < this.size) return
+    this.size = size
+    this.checkpoint = checkpoint ?? this.checkpoint
+  }
+
   #start (): void {
     if (this.#busy) return
     this.#busy = true

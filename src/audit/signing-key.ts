@@ -15,8 +15,12 @@ export function logSigner (directory: string, origin?: string): Signer {
   if ((statSync(path).mode & FORBIDDEN_MODE) !== 0) throw new Error(`The key that signs the log, ${path}, can be read by others. If nobody has, run: chmod 600 ${path}`)
   const seed = readFileSync(path)
   if (seed.length !== SEED_BYTES) throw new Error(`The key that signs the log, ${path}, has ${seed.length} bytes and should have ${SEED_BYTES}. Restore it from a backup: without it the log cannot go on.`)
-  return signerOf(origin ?? `parallax.local/${signerOf('x', seed).verifier.slice('x+'.length, 'x+'.length + 8)}`, seed)
+  return signerFor(seed, origin)
 }
+
+/** Named after its key where it has no name. */
+export const signerFor = (seed: Uint8Array, origin?: string): Signer =>
+  signerOf(origin ?? `parallax.local/${signerOf('x', seed).verifier.slice('x+'.length, 'x+'.length + 8)}`, seed)
 
 /** Whole or not at all: a crash in between leaves no half a key behind. */
 function make (path: string): void {

@@ -55,7 +55,7 @@ export async function openSqliteLog ({ directory, limits, origin, kek, direct, m
     await queue.append([ownLeaf('log.start', { recovered: ends.length })])
     const tree = sqliteTree(db, signer, () => commits.checkpoint!)
     const transcripts = sqliteTranscripts({ db, reader, subjectKey: () => secret, size: () => commits.size })
-    return new StoredLog({ queue, reader, tree, transcripts, journal: new Journal(directory, ring), keks, keksInUse: () => keksInUse(db), release: unlock })
+    return new StoredLog({ queue, reader, tree, transcripts, journal: new Journal(directory, ring), keks, keksInUse: async () => keksInUse(db), release: unlock })
   } catch (error) {
     reader?.close()
     await queue?.close().catch(() => {})

@@ -30,7 +30,7 @@ export interface Parts {
   readonly journal: Journal
   readonly keks: KekSource
   /** As the store has it: ids, the current one first. */
-  readonly keksInUse: () => readonly string[]
+  readonly keksInUse: () => Promise<readonly string[]>
   /** Gives back whatever was held while the log was open. */
   readonly release: () => void | Promise<void>
 }
@@ -62,7 +62,7 @@ export class StoredLog implements AuditLog {
     })
   }
 
-  sealing (): ReturnType<AuditLog['sealing']> { return { keks: this.#parts.keksInUse() } }
+  async sealing (): ReturnType<AuditLog['sealing']> { return { keks: await this.#parts.keksInUse() } }
   rotateKek (): ReturnType<AuditLog['rotateKek']> { return this.#rotation.run() }
 
   async append (drafts: readonly LeafDraft[]): ReturnType<AuditLog['append']> {

@@ -27,7 +27,7 @@ export function transcriptsContract (t: Test, make: (t: Test) => Store): void {
       const { payload } = (await log.record(draft.id))!
       t.ok(payload.state === 'present' && Buffer.from(payload.bytes).equals(Buffer.alloc(sizes[at]!, sizes[at]! % 251)), `${sizes[at]} bytes`)
     }
-    t.equal(log.sealing().keks.length, 1)
+    t.equal((await log.sealing()).keks.length, 1)
     await soundness(t, log)
     await log.close()
   })
@@ -127,7 +127,7 @@ export function transcriptsContract (t: Test, make: (t: Test) => Store): void {
     let log = await store.open()
     const records: string[] = []
     for (let at = 0; at < 30; at++) records.push(await exchange(log, { tenant: 't_1', user: 'ann@example' }))
-    const [before] = log.sealing().keks
+    const [before] = (await log.sealing()).keks
     const streaming = log.open(begin())
     await streaming.begun()
     streaming.chunk(Buffer.from('half '))
@@ -137,7 +137,7 @@ export function transcriptsContract (t: Test, make: (t: Test) => Store): void {
     t.same(rotated.from, [before])
     t.not(rotated.to, before)
     t.ok(rotated.rewrapped >= 60, `${rotated.rewrapped} transcripts`)
-    t.same(log.sealing().keks, [rotated.to])
+    t.same((await log.sealing()).keks, [rotated.to])
     t.match(JSON.parse((await log.record(rotated.record))!.leaf), { type: 'kek.rotated', from: [before], to: rotated.to })
     for (const record of records) t.same(await states(log, record), ['present', 'present'])
     t.ok((await log.transcripts.ofUser({ tenant: 't_1', user: 'ann@example' }, 100)).length === 30, 'end users are found as before')
@@ -145,7 +145,7 @@ export function transcriptsContract (t: Test, make: (t: Test) => Store): void {
     await log.close()
     log = await store.open()
     await soundness(t, log)
-    t.same(log.sealing().keks, [rotated.to])
+    t.same((await log.sealing()).keks, [rotated.to])
     await exchange(log)
     await log.close()
   })

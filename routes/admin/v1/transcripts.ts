@@ -67,7 +67,7 @@ export default async function transcripts (plain: FastifyInstance): Promise<void
   app.get('/sealing', {
     config,
     schema: { tags, security, summary: 'The keys that transcripts are sealed under', description: 'Ids only, the current one first. More than one: a rotation is under way.', response: { 200: z.object({ keks: z.array(z.string()) }) } },
-  }, async () => ({ keks: [...audit.sealing().keks] }))
+  }, async () => ({ keks: [...(await audit.sealing()).keks] }))
 
   app.post('/sealing/rotate', {
     config,

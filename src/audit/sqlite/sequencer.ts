@@ -3,13 +3,12 @@
  * The only writer of the database. Knows nothing of threads, queues or exchanges.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
-import { newId } from '../../ids.ts'
-import type { Entry, StoreEffect } from '../entry.ts'
+import { clockLeaf, CLOCK_TOLERANCE_MS, type Entry, type StoreEffect } from '../entry.ts'
 import type { Outcome, Placed } from '../packet.ts'
 import { RightEdge } from '../merkle.ts'
 import { KEPT_EVERY, nodesOf } from './nodes.ts'
 import { checkpointText, signNote, type Signer } from '../note.ts'
-import { fill, leafHash, template } from '../record.ts'
+import { fill, leafHash } from '../record.ts'
 import type { Keyring } from '../seal/keyring.ts'
 import { Effects } from './effects.ts'
 import { Sealing } from './sealing.ts'
@@ -27,9 +26,6 @@ export interface SequencerOptions {
 
 /** What every sequencer needs. */
 export interface SequencerRooms { readonly db: DatabaseSync, readonly ring: Keyring }
-
-/** A clock may wobble by so much without a leaf of its own. */
-const CLOCK_TOLERANCE_MS = 1000
 
 /** The result of a group, and why the store refused where it did. */
 export interface Group {
@@ -218,10 +214,3 @@ export class Sequencer {
   }
 }
 
-function clockLeaf (behindMs: number): Entry {
-  const id = newId()
-  return {
-    id, type: 'clock.anomaly', key: null, perspective: null, status: null, begin: null, choices: 0, salt: null, payload: null, tenant: null, subject: null, effect: null, call: 0,
-    template: template({ type: 'clock.anomaly', id, key: null, fields: { behind_ms: behindMs } }, null),
-  }
-}

@@ -1,7 +1,8 @@
 /** What the SQLite log knows of its transcripts, for erasure, holds and expiry. Reads only. */
 import type { DatabaseSync } from 'node:sqlite'
-import { subjectOf, type HoldRow } from '../entry.ts'
-import type { Hold, Transcripts } from '../log.ts'
+import { subjectOf } from '../entry.ts'
+import { holdsOf, type NamedRow } from '../holds.ts'
+import type { Transcripts } from '../log.ts'
 import { HELD } from './effects.ts'
 import type { Reader } from './reader.ts'
 
@@ -45,19 +46,4 @@ export function sqliteTranscripts ({ db, reader, subjectKey, size }: Rooms): Tra
       return null
     },
   }
-}
-
-export type NamedRow = HoldRow & { readonly name: string }
-
-/** Rows of one name make one hold. */
-export function holdsOf (rows: readonly NamedRow[]): Hold[] {
-  const byName = Map.groupBy(rows, (row) => row.name)
-  return [...byName].map(([name, of]) => {
-    const first = of[0]!
-    if (first.kind === 'all') return { name, scope: { all: true } }
-    if (first.kind === 'tenant') return { name, scope: { tenant: first.value } }
-    // the store knows only a hash of who it is
-    if (first.kind === 'user') return { name, scope: { user: true } }
-    return { name, scope: { records: of.map((row) => row.value) } }
-  })
 }

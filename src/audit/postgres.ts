@@ -1,0 +1,123 @@
+/** The audit log on PostgreSQL, for any number of gateways. Everything it promises is in log.ts. */
+import { mkdirSync } from 'node:fs'
+import { Journal, readJournal } from './journal.ts'
+import { LatestCheckpoint } from './latest-checkpoint.ts'
+import type { AuditLog } from './log.ts'
+import { addressOf, openDatabase } from './postgres/database.ts'
+import { Reader } from './postgres/reader.ts'
+import { endLease, othersMissingEnds, ownMissingEnds, renewLease, replicaId } from './postgres/replica.ts'
+import { adopt, keksInUse } from './postgres/sealing.ts'
+import { Sequencer, type Faults } from './postgres/sequencer.ts'
+import { postgresTranscripts } from './postgres/transcripts.ts'
+import { checkTree, postgresTree } from './postgres/tree.ts'
+import { PendingWriter, type PendingOptions } from './postgres/writer.ts'
+import { CommitQueue, type QueueLimits } from './queue.ts'
+import { readKeks, type KekOptions } from './seal/keyring.ts'
+import { signerFor } from './signing-key.ts'
+import { lockDirectory } from './sqlite/process-lock.ts'
+import { ownLeaf, StoredLog } from './stored-log.ts'
+
+export interface PostgresLogOptions {
+  /** postgres://user:password@host:port/database; straight to the server, or through a pooler in transaction mode. */
+  readonly url: string
+  /** This replica's own: its journal, its name, the largest checkpoint it saw. Made where it is missing (mode 0700). */
+  readonly directory: string
+  readonly limits?: Partial<QueueLimits>
+  /** The log's name in its checkpoints; once chosen it stays, and is the same for all replicas. */
+  readonly origin?: string | undefined
+  /** The same for all replicas. */
+  readonly kek?: KekOptions | undefined
+  /** How long after its last sign of life a replica's open records may be closed by another (ms). */
+  readonly leaseMs?: number
+  /** How often a replica that has nothing to write looks how far the log has come (ms). */
+  readonly tendMs?: number
+  /** For tests. */
+  readonly clock?: () => number
+  readonly faults?: Faults & PendingOptions['faults']
+}
+
+const LIMITS: QueueLimits = { entries: 20_000, bytes: 256 * 1024 * 1024, probeMs: 1000 }
+const RECOVERY_GROUP = 500
+const LEASE_MS = 30_000
+const TEND_MS = 500
+
+/** Rejects, with a sentence for people, where the server cannot be reached, or what it holds is not the log that was signed. */
+export async function openPostgresLog ({ url, directory, limits, origin, kek, leaseMs = LEASE_MS, tendMs = TEND_MS, clock, faults }: PostgresLogOptions): Promise<AuditLog> {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const unlock = lockDirectory(directory)
+  const closers: (() => Promise<unknown> | void)[] = [unlock]
+  try {
+    const keks = readKeks(directory, kek)
+    const { ring } = keks
+    const db = await openDatabase(url)
+    closers.push(() => db.end())
+    const secrets = await adopt(db, ring).catch((cause: unknown) => { throw new Error(`The audit log at ${addressOf(url)} cannot be opened: ${(cause as Error).message}`, { cause }) })
+    const signer = signerFor(secrets.log_key, origin)
+    await checkTree(db, directory, signer)
+    const replica = replicaId(directory)
+    await renewLease(db, replica, leaseMs)
+    const reader = new Reader(db, ring)
+    const { size } = (await db.query<{ size: number }>('SELECT size FROM parallax.head')).rows[0]!
+    const sequencer: Sequencer = new Sequencer({ db, signer, ring: () => writer.ring, ...(clock && { clock }), ...(faults && { faults }) })
+    const writer: PendingWriter = new PendingWriter({ db, replica, sequencer, latest: new LatestCheckpoint(directory), ring, ...(faults && { faults }) }, size)
+    const queue = new CommitQueue(writer, { ...LIMITS, ...limits }, secrets.subject_key)
+    closers.push(() => queue.close())
+
+    // what a life before this one left in `pending` has its place before its ends are looked for
+    await writer.tend()
+    const journalled = readJournal(directory, ring)
+    const ends = await ownMissingEnds(db, replica, journalled)
+    for (let at = 0; at < ends.length; at += RECOVERY_GROUP) await queue.append(ends.slice(at, at + RECOVERY_GROUP))
+    const owned = new Set(ends.map((end) => String(end.fields['begin'])))
+    const late = [...journalled].filter(([record]) => !owned.has(record))
+    const lost = await Promise.all(late.map(async ([record, choices]) => (await reader.endsOf(record)).some((end) => (JSON.parse(end.leaf) as { answer_lost?: boolean }).answer_lost) ? [record, [...choices].map(([choice, bytes]) => [choice, Buffer.from(bytes).toString('base64')])] as const : null))
+    const found = lost.filter((one) => one !== null)
+    // another replica has closed these without their answers, which this one had in its journal: they come in beside its start
+    await queue.append([{ ...ownLeaf('log.start', { recovered: ends.length, replica, ...(found.length > 0 && { late: found.map(([record]) => record) }) }), ...(found.length > 0 && { payload: Buffer.from(JSON.stringify(Object.fromEntries(found))) }) }])
+
+    const lives = [
+      every(tendMs, async () => {
+        const now = await writer.tend()
+        queue.observe(now.size, now.checkpoint)
+      }),
+      every(leaseMs / 3, () => renewLease(db, replica, leaseMs)),
+      every(leaseMs, async () => {
+        // one by one: another replica may be at the same records, and is refused or refuses us
+        await Promise.allSettled((await othersMissingEnds(db, replica)).map((end) => queue.append([end])))
+        await db.query('DELETE FROM parallax.refused WHERE at < now() - interval \'1 hour\'')
+      }),
+    ]
+    return new StoredLog({
+      queue, reader, keks,
+      tree: postgresTree(db, signer, () => queue.checkpoint!),
+      transcripts: postgresTranscripts({ db, reader, subjectKey: secrets.subject_key, size: () => queue.size }),
+      journal: new Journal(directory, ring),
+      keksInUse: () => keksInUse(db),
+      async release () {
+        await Promise.all(lives.map((stop) => stop()))
+        await endLease(db, replica).catch(() => { /* it runs out by itself */ })
+        await db.end()
+        unlock()
+      },
+    })
+  } catch (error) {
+    for (const close of closers.reverse()) await Promise.resolve(close()).catch(() => {})
+    throw error
+  }
+}
+
+/** Does something again and again; what fails is tried again in its turn. Returns the stop, which waits for what is under way. */
+function every (ms: number, work: () => Promise<unknown>): () => Promise<void> {
+  let running: Promise<unknown> = Promise.resolve()
+  let busy = false
+  const timer = setInterval(() => {
+    if (busy) return
+    busy = true
+    running = work().catch(() => {}).finally(() => { busy = false })
+  }, ms)
+  timer.unref()
+  return async () => {
+    clearInterval(timer)
+    await running
+  }
+}

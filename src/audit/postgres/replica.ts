@@ -1,0 +1,51 @@
+/**
+ * One gateway of several on the same log: its lease, and the closing of records whose replica has died. A replica that comes back
+ * closes its own, with what it had journalled; others wait until its lease has run out, and know nothing of its journal.
+ */
+import { hash, randomUUID } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { writePrivate } from '../../private-file.ts'
+import type { LeafDraft } from '../log.ts'
+import { endsFor, type Begun } from '../recovery.ts'
+import type { Database } from './database.ts'
+
+const FILE = 'replica.id'
+const AT_ONCE = 200
+
+/** The name of this data directory's replica, made once: whoever starts on the same directory goes on with its journal. */
+export function replicaId (directory: string): string {
+  const path = join(directory, FILE)
+  if (!existsSync(path)) writePrivate(path, `${randomUUID()}\n`)
+  return readFileSync(path, 'utf8').trim()
+}
+
+/** Two replicas that close the same record write the same id, and the second is refused. UUID version 8, from SHA-256. */
+export function recoveredId (begin: string, choice: number): string {
+  const hex = hash('sha256', `recovered end of ${begin} choice ${choice}`)
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`
+}
+
+/** Holds off the others for `leaseMs` from now, by the database's clock. */
+export async function renewLease (db: Database, replica: string, leaseMs: number): Promise<void> {
+  await db.query('INSERT INTO parallax.replica (id, until) VALUES ($1, now() + $2 * interval \'1 millisecond\') ON CONFLICT (id) DO UPDATE SET until = excluded.until', [replica, leaseMs])
+}
+
+export async function endLease (db: Database, replica: string): Promise<void> {
+  await db.query('DELETE FROM parallax.replica WHERE id = $1', [replica])
+}
+
+/** Ends that this replica owes from before its start, with their journal. */
+export async function ownMissingEnds (db: Database, replica: string, journalled: ReadonlyMap<string, ReadonlyMap<number, Uint8Array>>): Promise<LeafDraft[]> {
+  const { rows } = await db.query<Begun>(`${OPEN} WHERE open_record.replica = $1 ORDER BY leaf.idx`, [replica])
+  return endsFor(rows, journalled)
+}
+
+/** Ends of records whose replica has not renewed its lease. `answer_lost`: what it had sent is in its journal only. */
+export async function othersMissingEnds (db: Database, replica: string): Promise<LeafDraft[]> {
+  const { rows } = await db.query<Begun>(`${OPEN} LEFT JOIN parallax.replica ON replica.id = open_record.replica WHERE open_record.replica <> $1 AND (replica.until IS NULL OR replica.until < now()) ORDER BY leaf.idx LIMIT ${AT_ONCE}`, [replica])
+  return endsFor(rows, new Map()).map((draft) => ({ ...draft, id: recoveredId(String(draft.fields['begin']), Number(draft.fields['choice'] ?? 0)), fields: { ...draft.fields, answer_lost: true, bytes_sent: null } }))
+}
+
+const OPEN = `SELECT leaf.id, leaf.entry, payload.tenant, coalesce((SELECT array_agg(choice) FROM parallax.leaf AS ended WHERE ended.begin = leaf.id), '{}') AS ended
+  FROM parallax.open_record JOIN parallax.leaf ON leaf.id = open_record.id LEFT JOIN parallax.payload ON payload.idx = leaf.idx`
