@@ -9,6 +9,21 @@ const GO_KEY = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10
 const GO_TEXT = 'If you think cryptography is the answer to your problem,\nthen you don\'t know what your problem is.\n'
 const GO_NOTE = `${GO_TEXT}\n— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n`
 
+/** A checkpoint that Go's github.com/transparency-dev/formats cosigned, the witness's key in both of its forms, and the log's. */
+const GO_WITNESS = ['witness.example/go+116db3fb+BIV/haxfkMt3XWwuNNzD4nxNmiJNtANcJrtFO+x5/dUR', 'witness.example/go+c4e072f6+AYV/haxfkMt3XWwuNNzD4nxNmiJNtANcJrtFO+x5/dUR']
+const GO_LOG = 'log.example/go+308eea3f+AcTNGZEto0n0CFDfX4PSv6rnm5TEUpSYgpNv+uzGP/vj'
+const GO_CHECKPOINT = 'log.example/go\n7\nBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n'
+const GO_COSIGNED = `${GO_CHECKPOINT}
+— log.example/go MI7qP1vHX7rc/M6wXSldWLvcu84HGhomLxSmHKJQqfUg5CeAVnjHF1cCYOQzqJhAFvVTalAhqhylOI/gp1836z0JXAg=
+— witness.example/go EW2z+wAAAABrBZ9KpVfvvRxHoXmtX5xJMLIipe3Bleus+2cHz0vvccRo6wraLDc0OvLu787NWrMFOiOR9tn7Y4osiH10HlDkRckbDQ==
+`
+
+t.test('a checkpoint that Go\'s library cosigned opens with the witness\'s key in either form, and with the log\'s', async (t) => {
+  for (const vkey of GO_WITNESS) t.equal(openNote(GO_COSIGNED, parseCosigner(vkey)), GO_CHECKPOINT)
+  t.equal(openNote(GO_COSIGNED, parseVerifier(GO_LOG)), GO_CHECKPOINT)
+  t.throws(() => openNote(GO_COSIGNED.replace('7', '8'), parseCosigner(GO_WITNESS[0]!)), /does not fit/)
+})
+
 t.test('a note that Go\'s library signed opens', async (t) => {
   t.equal(openNote(GO_NOTE, parseVerifier(GO_KEY)), GO_TEXT)
   t.equal(parseVerifier('example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k').name, 'example.com/foo')
