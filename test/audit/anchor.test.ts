@@ -150,13 +150,15 @@ t.test('an address gets the checkpoint as text; a refusal, a redirect and silenc
   t.equal(came.length, 2, 'the redirect was not followed')
   const silent = anchors.publishDue(NOON + 3000)
   await grow(audit)
-  await anchors.publishDue(NOON + HOUR)
-  t.match(anchors.state(), [{ size: null }, { size: 2 }], 'the file goes on while the address says nothing')
+  await anchors.publishDue(NOON + 2 * HOUR)
+  t.same(anchors.state().map(({ size }) => size), [null, 2], 'the file goes on while the address says nothing')
   const closed = Date.now()
   await anchors.close()
-  t.ok(Date.now() - closed < 2000, 'and the end does not wait for it')
   await silent
-  t.equal(came.length, 3, 'nothing is begun after the end')
+  t.ok(Date.now() - closed < 2000, 'and the end does not wait for it, but breaks it off')
+  await new Promise((resolve) => { setTimeout(resolve, 50) })
+  t.equal(came.length, 3, 'nothing is begun beside it, or after the end')
+  t.same(told.flatMap(({ reason }) => reason ?? []), ['The address answered with the status 503.', 'The address answered with the status 302.', 'No answer came in time.'])
   t.notMatch(JSON.stringify(told), /s3cret|127\.0\.0\.1/, 'the log holds no address')
 
   const again = anchorsOf(audit.tree, urlTarget(url, 'POST'))
@@ -202,6 +204,22 @@ t.test('a witness that has seen more than is known here says so, and gets the pr
   t.same(witness.requests.map((body) => body.split('\n')[0]), ['old 0', 'old 0', 'old 1'])
   t.equal(witness.size(), 7)
   t.same(told.map(({ event, size }) => [event, size]), [['anchor.published', 7]])
+})
+
+t.test('a witness that names a size which this log never had is told of, and asked anew', async (t) => {
+  const audit = await logIn(t)
+  const witness = await witnessOf(t, audit)
+  const { anchors, told } = anchorsOf(audit.tree, witnessTarget(witness.url, witness.vkey))
+  witness.next(() => ({ status: 409, body: '1000000\n', headers: { 'content-type': 'text/x.tlog.size' } }))
+  await anchors.publishDue(NOON)
+  t.match(told.at(-1), { level: 'error', reason: /has seen a tree of 1000000 leaves, this log has 1/ })
+  for (const [round, body] of ['-1\n', '01\n', '1', '', 'a'].entries()) {
+    witness.next(() => ({ status: 409, body, headers: { 'content-type': 'text/x.tlog.size' } }))
+    await anchors.publishDue(NOON + (round + 1) * HOUR)
+    t.match(told.at(-1), { level: 'warn', reason: /status 409/ }, 'this is no size')
+  }
+  await anchors.publishDue(NOON + 10 * HOUR)
+  t.match(anchors.state(), [{ size: 1, failed: null }])
 })
 
 t.test('a witness that is down for a while is asked again, and then signs what there is by then', async (t) => {
