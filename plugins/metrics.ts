@@ -10,7 +10,7 @@ declare module 'fastify' {
 const SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120]
 
 export default plugin(async (app: FastifyInstance) => {
-  const { audit, engine, experts } = app.services
+  const { anchors, audit, engine, experts } = app.services
   const register = new Registry()
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 50 })
   const requests = new Counter({ name: 'parallax_http_requests_total', help: 'Replies by route and status.', labelNames: ['method', 'route', 'status'], registers: [register] })
@@ -24,6 +24,17 @@ export default plugin(async (app: FastifyInstance) => {
   new Gauge({ name: 'parallax_audit_commit_seconds', help: 'Duration of the last commit of the audit log.', registers: [register], collect () { const health = audit.health(); if (health.ok) this.set(health.lastCommitMs / 1000) } })
   new Gauge({ name: 'parallax_expert_up', help: '1 while the expert of a perspective can be asked.', labelNames: ['perspective'], registers: [register], collect () { for (const [id, expert] of experts) this.set({ perspective: id }, expert.availability().ok ? 1 : 0) } })
   new Gauge({ name: 'parallax_engine_restarts', help: 'Restarts of the embedded engine.', registers: [register], collect () { if (engine) this.set(engine.state().restarts) } })
+
+  // of several targets of a kind the worst counts
+  const anchorsByKind = () => Map.groupBy(anchors.state(), (one) => one.to)
+  new Gauge({
+    name: 'parallax_anchor_up', help: '1 while the last attempt to publish a checkpoint worked, for all targets of this kind.', labelNames: ['to'], registers: [register],
+    collect () { for (const [to, all] of anchorsByKind()) this.set({ to }, all.every((one) => one.failed === null) ? 1 : 0) },
+  })
+  new Gauge({
+    name: 'parallax_anchor_age_seconds', help: 'Time since a checkpoint was published to all targets of this kind; grows while the log does not.', labelNames: ['to'], registers: [register],
+    collect () { for (const [to, all] of anchorsByKind()) if (all.every((one) => one.at !== null)) this.set({ to }, (Date.now() - Math.min(...all.map((one) => one.at!))) / 1000) },
+  })
 
   // a child bound to its labels is found once, not hashed anew at every reply
   const children = new Map<Counter, Map<string, { inc (by?: number): void }>>()

@@ -4,8 +4,9 @@
  */
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { resolve } from 'node:path'
+import { isAbsolute, relative, resolve } from 'node:path'
 import { z } from 'zod'
+import { parseCosigner } from './audit/note.ts'
 import { modelPath, whyNoModel } from '../setup/model-path.js'
 
 const MIB = 1024 * 1024
@@ -35,6 +36,21 @@ const expert = z.discriminatedUnion('wire', [
   }),
 ])
 export type ExpertConfig = z.infer<typeof expert>
+
+const witnessKey = z.string().superRefine((vkey, context) => {
+  try { parseCosigner(vkey) } catch (error) { context.addIssue({ code: 'custom', message: (error as Error).message }) }
+})
+
+const everySeconds = z.int().min(10).max(86_400).default(3600)
+
+const anchor = z.discriminatedUnion('to', [
+  /** Outside of the data directory, and best on another machine's disk: what goes down with the log proves nothing of it. */
+  z.strictObject({ to: z.literal('file'), path: z.string().min(1), everySeconds }),
+  z.strictObject({ to: z.literal('url'), url: httpUrl, method: z.enum(['PUT', 'POST']).default('POST'), everySeconds }),
+  /** C2SP tlog-witness: the submission prefix and the witness's verifier key. */
+  z.strictObject({ to: z.literal('witness'), url: httpUrl, vkey: witnessKey, everySeconds }),
+])
+export type AnchorConfig = z.infer<typeof anchor>
 
 const port = z.int().min(0).max(65535)
 const count = (low: number, high: number, fallback: number) => z.int().min(low).max(high).default(fallback)
@@ -66,6 +82,8 @@ const schema = z.strictObject({
     kekFile: z.string().min(1).optional(),
     /** How long transcripts are kept, in days; 0 is for ever. The leaves stay. */
     retentionDays: count(0, 36_500, 180),
+    /** Where the log's checkpoints are published. */
+    anchors: z.array(anchor).max(32).default([]),
   }).prefault({}),
   cache: z.strictObject({
     enabled: z.boolean().default(true),
@@ -156,6 +174,18 @@ function readFile (path: string, problems: string[]): Record<string, unknown> {
   return {}
 }
 
+function isWithin (folder: string, path: string): boolean {
+  const way = relative(folder, path)
+  return !isAbsolute(way) && !/^\.\.(?:[/\\]|$)/.test(way)
+}
+
+/** A file of the environment's comes beside the anchors of the configuration file: in their place it would silently dismiss witnesses. */
+function addAnchor (input: Record<string, unknown>, path: string): void {
+  const audit = (input['audit'] ??= {}) as { anchors?: unknown }
+  // what is no list, or no object, is left for the schema to name
+  if (typeof audit === 'object' && Array.isArray(audit.anchors ??= [])) audit.anchors.push({ to: 'file', path })
+}
+
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 
 /**
@@ -175,6 +205,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
     for (const name of path.slice(0, -1)) place = (place[name] ??= {}) as Record<string, unknown>
     place[path.at(-1)!] = readValue(text, read)
   }
+  if (env['PARALLAX_ANCHOR_FILE']) addAnchor(input, env['PARALLAX_ANCHOR_FILE'])
   const parsed = schema.safeParse(input)
   for (const issue of parsed.error?.issues ?? []) {
     const path = issue.path.join('.')
@@ -191,12 +222,17 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
       else problems.push(`experts.${id}.apiKeyEnv: the environment has no ${one.apiKeyEnv}`)
     }
   }
+  const dataDir = resolve(root, settings.dataDir)
+  const anchors = settings.audit.anchors.map((one) => one.to === 'file' ? { ...one, path: resolve(root, one.path) } : one)
+  for (const [at, one] of anchors.entries()) {
+    if (one.to === 'file' && isWithin(dataDir, one.path)) problems.push(`audit.anchors.${at}.path: ${one.path} lies in the data directory, and would be set back together with the log; choose a place elsewhere`)
+  }
   if (problems.length > 0) throw new ConfigError(problems)
   const found = modelPath(env)
   return {
     ...settings,
-    dataDir: resolve(root, settings.dataDir),
-    audit: { ...settings.audit, ...(settings.audit.kekFile !== undefined && { kekFile: resolve(root, settings.audit.kekFile) }) },
+    dataDir,
+    audit: { ...settings.audit, anchors, ...(settings.audit.kekFile !== undefined && { kekFile: resolve(root, settings.audit.kekFile) }) },
     perspectives: settings.perspectives.map((folder) => resolve(root, folder)),
     model: typeof found === 'string' ? { path: found } : { missing: whyNoModel(env) },
     kek: env['PARALLAX_KEK'] === '' ? undefined : env['PARALLAX_KEK'],

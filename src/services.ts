@@ -1,12 +1,17 @@
 /** Builds the rooms from the configuration, and takes them down again: the one place where an implementation is chosen. Knows nothing of HTTP. */
 import { join } from 'node:path'
 import { mkdirSync } from 'node:fs'
+import { Anchors } from './audit/anchor.ts'
+import { fileTarget } from './audit/anchor/file.ts'
+import type { Target } from './audit/anchor/target.ts'
+import { urlTarget } from './audit/anchor/url.ts'
+import { witnessTarget } from './audit/anchor/witness.ts'
 import type { AuditLog } from './audit/log.ts'
 import { openAuditLog } from './audit/open.ts'
 import { memoryCache } from './cache/memory.ts'
 import type { Cache } from './cache/cache.ts'
 import { makeChat, type Chat } from './chat/answer.ts'
-import { ConfigError, type Config } from './config.ts'
+import { ConfigError, type AnchorConfig, type Config } from './config.ts'
 import { startEngine, type Engine } from './engine/engine.ts'
 import type { Availability, Expert } from './experts/expert.ts'
 import { LlamaExpert } from './experts/llama.ts'
@@ -30,6 +35,7 @@ export interface Services {
   readonly unserved: ReadonlyMap<string, string>
   readonly engine: Engine | null
   readonly audit: AuditLog
+  readonly anchors: Anchors
   readonly keys: KeyStore
   readonly cache: Cache
   readonly retention: Retention
@@ -52,6 +58,8 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
   try {
     const audit = await (openers.audit?.(config.dataDir) ?? openAuditLog(config))
     closers.push(() => audit.close())
+    const anchors = new Anchors({ tree: audit.tree, schedules: config.audit.anchors.map((one) => ({ target: targetOf(one), everySeconds: one.everySeconds })), log })
+    closers.push(() => anchors.close())
     const keys = await openKeyStore({ directory: config.dataDir, audit })
     closers.push(() => keys.close())
     const { engine, experts, unserved } = buildExperts(config, perspectives, log)
@@ -66,7 +74,8 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
       onError: (error, requestId) => log('error', 'chat.failed', { requestId, error }),
     })
     closers.push(() => chat.close())
-    return { config, perspectives, experts, unserved, engine, audit, keys, cache, retention, chat, close: () => closeAll(closers) }
+    anchors.start()
+    return { config, perspectives, experts, unserved, engine, audit, anchors, keys, cache, retention, chat, close: () => closeAll(closers) }
   } catch (error) {
     await closeAll(closers)
     throw error
@@ -80,6 +89,11 @@ async function closeAll (closers: (() => Promise<void> | void)[]): Promise<void>
     try { await close() } catch (error) { failures.push(error) }
   }
   if (failures.length > 0) throw new AggregateError(failures, 'Not everything closed cleanly.')
+}
+
+function targetOf (anchor: AnchorConfig): Target {
+  if (anchor.to === 'file') return fileTarget(anchor.path)
+  return anchor.to === 'url' ? urlTarget(anchor.url, anchor.method) : witnessTarget(anchor.url, anchor.vkey)
 }
 
 interface ExpertRooms { readonly engine: Engine | null, readonly experts: Map<string, Expert>, readonly unserved: Map<string, string> }

@@ -55,3 +55,33 @@ t.test('an address that others can reach is not called loopback', async (t) => {
     t.equal(loadConfig({ ...NO_MODEL, HOST: host }).loopback, loopback, host)
   }
 })
+
+t.test('anchors are places outside of the data directory; the environment adds one to those of the file', async (t) => {
+  const file = join(temporary(t), 'parallax.json')
+  const vkey = 'witness.example/go+116db3fb+BIV/haxfkMt3XWwuNNzD4nxNmiJNtANcJrtFO+x5/dUR'
+  const write = (...anchors: object[]) => { writeFileSync(file, JSON.stringify({ audit: { anchors } })) }
+  write({ to: 'file', path: '../kept/anchors', everySeconds: 60 }, { to: 'url', url: 'https://keeper.example/log' }, { to: 'witness', url: 'https://witness.example/go', vkey })
+  const env = { ...NO_MODEL, PARALLAX_CONFIG: file }
+  t.same(loadConfig(NO_MODEL).audit.anchors, [])
+  t.same(loadConfig({ ...env, PARALLAX_ANCHOR_FILE: 'anchors' }, '/srv/parallax').audit.anchors, [
+    { to: 'file', path: '/srv/kept/anchors', everySeconds: 60 },
+    { to: 'url', url: 'https://keeper.example/log', method: 'POST', everySeconds: 3600 },
+    { to: 'witness', url: 'https://witness.example/go', vkey, everySeconds: 3600 },
+    { to: 'file', path: '/srv/parallax/anchors', everySeconds: 3600 },
+  ])
+  t.equal(loadConfig({ ...NO_MODEL, PARALLAX_ANCHOR_FILE: '/mnt/anchors' }).audit.anchors.length, 1)
+
+  write({ to: 'pigeon' }, { to: 'file', path: 'x', everySeconds: 9 }, { to: 'url', url: 'https://user:pass@keeper.example/' }, { to: 'witness', url: 'ftp://x', vkey: vkey.replace('116db3fb', '116eb3fb') }, { to: 'file', path: 'x', everySeconds: 86_401 })
+  const found = problems({ PARALLAX_CONFIG: file })
+  for (const word of [/anchors\.0\.to: /, /anchors\.1\.everySeconds: .*10/, /anchors\.2\.url: wanted an http/, /anchors\.3\.url: wanted/, /anchors\.3\.vkey: .*key id 116eb3fb, its key has 116db3fb/, /anchors\.4\.everySeconds: .*86400/]) {
+    t.ok(found.some((line) => word.test(line)), `${word} in:\n${found.join('\n')}`)
+  }
+  write({ to: 'witness', url: 'https://witness.example', vkey: 'witness.example' })
+  t.match(problems({ PARALLAX_CONFIG: file }), [/anchors\.0\.vkey: .*name\+keyid\+key/])
+  for (const path of ['data/anchors', 'data/deep/er/anchors', 'data', 'data/..anchors']) t.match(problems({ PARALLAX_ANCHOR_FILE: path }, '/srv'), [/lies in the data directory/], path)
+  t.same(problems({ PARALLAX_ANCHOR_FILE: 'data-anchors' }, '/srv'), [])
+  for (const audit of [7, [], null, { anchors: {} }, { anchors: 'x' }]) {
+    writeFileSync(file, JSON.stringify({ audit }))
+    t.ok(problems({ PARALLAX_CONFIG: file, PARALLAX_ANCHOR_FILE: 'x' }).length > 0 || audit === null, JSON.stringify(audit))
+  }
+})

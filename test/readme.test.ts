@@ -20,7 +20,7 @@ const real = modelPath(process.env) !== null
 async function gateway (t: Test): Promise<{ port: string, cwd: string, dataDir: string }> {
   const cwd = temporary(t)
   const dataDir = join(cwd, 'data')
-  const env: Record<string, string> = { ...process.env as Record<string, string>, PORT: '0', DATA_DIR: dataDir }
+  const env: Record<string, string> = { ...process.env as Record<string, string>, PORT: '0', DATA_DIR: dataDir, PARALLAX_ANCHOR_FILE: join(cwd, 'anchors') }
   if (!real) {
     const experts: Record<string, object> = {}
     for (const id of ['progressive', 'conservative']) {
@@ -80,14 +80,15 @@ t.test('every command of the auditor\'s page runs, in order, and verifies', asyn
   writeFileSync(join(cwd, 'checkpoint-before'), await (await fetch(`${url}/audit/v1/log/checkpoint`)).text())
   await (await ask()).arrayBuffer()
   const { verifier } = await (await fetch(`${url}/audit/v1/log`)).json() as { verifier: string }
-  const env = { ...process.env, DATA_DIR: dataDir, GATEWAY: url, AUDITOR: keys['auditor'], APP: keys['app'], VKEY: verifier, RECORD: reply.headers.get('x-audit-record') ?? '' }
+  const env = { ...process.env, DATA_DIR: dataDir, GATEWAY: url, AUDITOR: keys['auditor'], APP: keys['app'], VKEY: verifier, ANCHORS: join(cwd, 'anchors'), RECORD: reply.headers.get('x-audit-record') ?? '' }
   const page = readFileSync(join(root, 'docs/audit.md'), 'utf8')
   const outputs: string[] = []
-  for (const [, block] of page.matchAll(/^```sh\n([\s\S]*?)^```$/gm)) outputs.push((await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', block!], { cwd, env, timeout: 60_000 })).stdout)
-  t.equal(outputs.length, 3)
+  for (const [, block] of page.matchAll(/^ *```sh\n([\s\S]*?)^ *```$/gm)) outputs.push((await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', block!], { cwd, env, timeout: 60_000 })).stdout)
+  t.equal(outputs.length, 4)
   t.match(outputs[1], /signed checkpoint over \d+ leaves/)
   t.match(outputs[1], /those of the kept checkpoint/)
   t.match(JSON.parse(outputs[2]!), { begin: { proof: /^c2sp\.org\/tlog-proof@v1/ }, ends: [{ salt: String }] })
+  t.match(outputs[3], /the first 1 leaves are those of the kept checkpoint/, 'the one that was anchored at the start')
   const { stdout } = await promisify(execFile)('bash', ['-c', 'head -n -1 export.ndjson | sha256sum'], { cwd })
   t.equal(stdout.slice(0, 64), JSON.parse(readFileSync(join(cwd, 'export.ndjson'), 'utf8').trimEnd().split('\n').at(-1)!).manifest.sha256)
 })

@@ -87,8 +87,8 @@ export interface LogTree {
   tile (tile: Tile): Promise<Uint8Array | null>
   /** The tlog-proof that a leaf is in the tree of the newest checkpoint; null for a leaf that it does not cover. */
   proof (index: number): Promise<string | null>
-  /** The hashes that prove the tree of `old` leaves to be a beginning of the newest checkpoint's; null where it is larger. */
-  consistency (old: number): Promise<Uint8Array[] | null>
+  /** The hashes that prove the tree of `old` leaves to be a beginning of the tree of `size`, the newest checkpoint's unless given; null where it is larger. */
+  consistency (old: number, size?: number): Promise<Uint8Array[] | null>
 }
 
 /** One exchange between its begin and its end record(s). */

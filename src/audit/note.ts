@@ -5,6 +5,9 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, hash, sign, verify, type KeyObject } from 'node:crypto'
 
 const ED25519 = 1
+/** C2SP tlog-cosignature: the same keys, but what they sign has a time in it. */
+const COSIGNATURE = 4
+const TIME_BYTES = 8
 const KEY_BYTES = 32
 const KEY_ID_BYTES = 4
 const SIGNATURE_BYTES = 64
@@ -18,9 +21,9 @@ export interface Verifier { readonly name: string, readonly keyId: Buffer, verif
 /** No spaces, no "+", not empty: names stand in lines that are split there. */
 const NAME = /^[^\s+]{1,255}$/u
 
-/** SHA-256(name ‖ 0x0A ‖ 0x01 ‖ public key)[:4]. */
-function keyIdOf (name: string, publicKey: Uint8Array): Buffer {
-  return hash('sha256', Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([ED25519]), publicKey]), 'buffer').subarray(0, KEY_ID_BYTES)
+/** SHA-256(name ‖ 0x0A ‖ algorithm ‖ public key)[:4]. */
+function keyIdOf (name: string, publicKey: Uint8Array, algorithm = ED25519): Buffer {
+  return hash('sha256', Buffer.concat([Buffer.from(`${name}\n`), Buffer.from([algorithm]), publicKey]), 'buffer').subarray(0, KEY_ID_BYTES)
 }
 
 /** `name+keyid+base64(0x01 ‖ public key)`. */
@@ -28,14 +31,37 @@ export const verifierKey = (name: string, publicKey: Uint8Array): string => `${n
 
 /** Throws for what is not the verifier key of an Ed25519 signer. */
 export function parseVerifier (vkey: string): Verifier {
-  const [name = '', keyId = '', encoded = '', ...rest] = splitKey(vkey)
-  const key = Buffer.from(encoded, 'base64')
-  if (rest.length > 0 || !NAME.test(name) || key.length !== 1 + KEY_BYTES || key[0] !== ED25519) throw new Error(`This is not a verifier key of the form name+keyid+key: ${vkey.slice(0, 80)}`)
-  const raw = key.subarray(1)
-  const expected = keyIdOf(name, raw)
+  const { name, keyId, key } = parseKey(vkey, [ED25519])
+  return { name, keyId, verify: (text, signature) => signature.length === SIGNATURE_BYTES && verify(null, Buffer.from(text), key, signature) }
+}
+
+/**
+ * A witness's key (`name+keyid+base64(0x04 ‖ public key)`): checks its cosignatures of a checkpoint, each a time (seconds since the
+ * epoch, uint64 BE) and an Ed25519 signature over "cosignature/v1", that time and the checkpoint. Throws for any other key, but takes
+ * the form with 0x01, in which some witnesses publish theirs; their cosignatures bear the key id of 0x04 all the same.
+ */
+export function parseCosigner (vkey: string): Verifier {
+  const { name, raw, key } = parseKey(vkey, [COSIGNATURE, ED25519])
+  return {
+    name,
+    keyId: keyIdOf(name, raw, COSIGNATURE),
+    verify (text, signature) {
+      if (signature.length !== TIME_BYTES + SIGNATURE_BYTES) return false
+      const time = Buffer.from(signature).readBigUInt64BE()
+      return time < 2n ** 63n && verify(null, Buffer.from(`cosignature/v1\ntime ${time}\n${text}`), key, signature.subarray(TIME_BYTES))
+    },
+  }
+}
+
+function parseKey (vkey: string, algorithms: readonly number[]): { readonly name: string, readonly keyId: Buffer, readonly raw: Uint8Array, readonly key: KeyObject } {
+  const [name = '', keyId = '', encoded = ''] = splitKey(vkey)
+  const bytes = Buffer.from(encoded, 'base64')
+  const algorithm = bytes[0] ?? 0
+  if (!NAME.test(name) || bytes.length !== 1 + KEY_BYTES || !algorithms.includes(algorithm)) throw new Error(`This is not an Ed25519 verifier key of the form name+keyid+key (type ${algorithms.join(' or ')}): ${vkey.slice(0, 80)}`)
+  const raw = bytes.subarray(1)
+  const expected = keyIdOf(name, raw, algorithm)
   if (expected.toString('hex') !== keyId) throw new Error(`The verifier key of "${name}" says the key id ${keyId}, its key has ${expected.toString('hex')}.`)
-  const object = createPublicKey({ key: Buffer.concat([SPKI, raw]), format: 'der', type: 'spki' })
-  return { name, keyId: expected, verify: (text, signature) => signature.length === SIGNATURE_BYTES && verify(null, Buffer.from(text), object, signature) }
+  return { name, keyId: expected, raw, key: createPublicKey({ key: Buffer.concat([SPKI, raw]), format: 'der', type: 'spki' }) }
 }
 
 /** The base64 part may itself hold "+": only the first two separate. */
@@ -69,7 +95,10 @@ export function signNote (text: string, signers: readonly Signer[]): string {
 }
 
 /** The text of a note that `verifier` signed. Throws, with what is wrong, for anything else; signatures of others are passed over. */
-export function openNote (note: string, verifier: Verifier): string {
+export const openNote = (note: string, verifier: Verifier): string => openSigned(note, verifier).text
+
+/** As openNote, with the line (newline included) by which `verifier` signed. */
+export function openSigned (note: string, verifier: Verifier): { readonly text: string, readonly line: string } {
   const gap = note.lastIndexOf('\n\n')
   if (gap < 0 || !note.endsWith('\n')) throw new Error('This is not a signed note: it has no signatures after an empty line.')
   const text = note.slice(0, gap + 1)
@@ -80,7 +109,8 @@ export function openNote (note: string, verifier: Verifier): string {
     const bytes = Buffer.from(match[2]!, 'base64')
     if (match[1] !== verifier.name || !bytes.subarray(0, KEY_ID_BYTES).equals(verifier.keyId)) continue
     if (!verifier.verify(text, bytes.subarray(KEY_ID_BYTES))) throw new Error(`The signature of "${verifier.name}" does not fit the text: one of them was altered.`)
-    return text
+    // written anew: what decodes here although it is no clean base64 would not open elsewhere
+    return { text, line: `— ${verifier.name} ${bytes.toString('base64')}\n` }
   }
   throw new Error(`The note is not signed by "${verifier.name}" with the key that was given.`)
 }

@@ -1,12 +1,28 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { checkpointText, newSeed, openNote, parseCheckpoint, parseVerifier, signerOf, signNote } from '../../src/audit/note.ts'
+import { checkpointText, newSeed, openNote, openSigned, parseCheckpoint, parseCosigner, parseVerifier, signerOf, signNote } from '../../src/audit/note.ts'
 import { entryBundle, parseEntryBundle, parseTilePath, parseTlogProof, tilePath, tileWidth, tlogProof, type Tile } from '../../src/audit/tile.ts'
+import { startWitness } from '../fixtures/witness.ts'
 
 /** The example of Go's golang.org/x/mod/sumdb/note. */
 const GO_KEY = 'PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW'
 const GO_TEXT = 'If you think cryptography is the answer to your problem,\nthen you don\'t know what your problem is.\n'
 const GO_NOTE = `${GO_TEXT}\n— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n`
+
+/** A checkpoint that Go's github.com/transparency-dev/formats cosigned, the witness's key in both of its forms, and the log's. */
+const GO_WITNESS = ['witness.example/go+116db3fb+BIV/haxfkMt3XWwuNNzD4nxNmiJNtANcJrtFO+x5/dUR', 'witness.example/go+c4e072f6+AYV/haxfkMt3XWwuNNzD4nxNmiJNtANcJrtFO+x5/dUR']
+const GO_LOG = 'log.example/go+308eea3f+AcTNGZEto0n0CFDfX4PSv6rnm5TEUpSYgpNv+uzGP/vj'
+const GO_CHECKPOINT = 'log.example/go\n7\nBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n'
+const GO_COSIGNED = `${GO_CHECKPOINT}
+— log.example/go MI7qP1vHX7rc/M6wXSldWLvcu84HGhomLxSmHKJQqfUg5CeAVnjHF1cCYOQzqJhAFvVTalAhqhylOI/gp1836z0JXAg=
+— witness.example/go EW2z+wAAAABrBZ9KpVfvvRxHoXmtX5xJMLIipe3Bleus+2cHz0vvccRo6wraLDc0OvLu787NWrMFOiOR9tn7Y4osiH10HlDkRckbDQ==
+`
+
+t.test('a checkpoint that Go\'s library cosigned opens with the witness\'s key in either form, and with the log\'s', async (t) => {
+  for (const vkey of GO_WITNESS) t.equal(openNote(GO_COSIGNED, parseCosigner(vkey)), GO_CHECKPOINT)
+  t.equal(openNote(GO_COSIGNED, parseVerifier(GO_LOG)), GO_CHECKPOINT)
+  t.throws(() => openNote(GO_COSIGNED.replace('7', '8'), parseCosigner(GO_WITNESS[0]!)), /does not fit/)
+})
 
 t.test('a note that Go\'s library signed opens', async (t) => {
   t.equal(openNote(GO_NOTE, parseVerifier(GO_KEY)), GO_TEXT)
@@ -38,6 +54,33 @@ t.test('one flipped byte anywhere in a note is found', async (t) => {
 
 t.test('a key whose parts do not fit is refused', async (t) => {
   for (const key of ['', 'x', 'a+b', GO_KEY.replace('c74f20a3', 'c74f20a4'), GO_KEY.slice(0, -4), `${GO_KEY}+more`, GO_KEY.replace('+AR', '+BR')]) t.throws(() => parseVerifier(key), key)
+})
+
+t.test('a cosignature that was made from the specification opens, with its time, and neither kind of key opens the other\'s', async (t) => {
+  const log = signerOf('log.example/one', newSeed())
+  const witness = await startWitness(log.verifier)
+  t.teardown(() => witness.close())
+  const text = checkpointText({ origin: 'log.example/one', size: 7, root: Buffer.alloc(32, 7) })
+  const note = signNote(text, [log])
+  const cosigner = parseCosigner(witness.vkey)
+  for (const time of [0, 1_679_315_147, 2n ** 63n - 1n]) t.same(openSigned(note + witness.cosign(text, time), cosigner), { text, line: witness.cosign(text, time) })
+  t.equal(openNote(note + witness.cosign(text), parseVerifier(log.verifier)), text, 'and the log\'s own signature still opens')
+  t.throws(() => openNote(note + witness.cosign(text, 2n ** 63n), cosigner), /does not fit/, 'no time is so large')
+  t.throws(() => openNote(note + witness.cosign(text.replace('7', '8')), cosigner), /does not fit/, 'another checkpoint\'s')
+  t.throws(() => openNote(note, cosigner), /not signed by "witness\.example\/w1"/)
+  t.throws(() => parseVerifier(witness.vkey), /type 1/)
+  t.throws(() => parseCosigner(witness.vkey.slice(0, -4)), /type 4 or 1/)
+  const plain = parseCosigner(log.verifier)
+  t.not(plain.keyId.toString('hex'), parseVerifier(log.verifier).keyId.toString('hex'), 'a witness\'s key in the form of plain signatures has the id of cosignatures')
+  t.throws(() => openNote(note, plain), /not signed by/, 'and opens no plain signature')
+  const bytes = Buffer.from(witness.cosign(text, 1))
+  const passed: number[] = []
+  for (let at = 0; at < bytes.length; at++) {
+    const altered = Buffer.from(bytes)
+    altered[at]! ^= 1
+    try { if (openSigned(note + altered.toString(), cosigner).line !== bytes.toString()) passed.push(at) } catch { /* found */ }
+  }
+  t.same(passed, [], 'one flipped byte anywhere is found, or means nothing')
 })
 
 t.test('checkpoints go there and back, with extensions, and nothing else passes for one', async (t) => {

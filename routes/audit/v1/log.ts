@@ -10,9 +10,19 @@ import { newId } from '../../../src/ids.ts'
 const IMMUTABLE = 'public, max-age=31536000, immutable'
 const text = (reply: FastifyReply, body: string): FastifyReply => reply.type('text/plain; charset=utf-8').send(body)
 
+/** No path, no address and no reason: they are the operator's, who finds them in the server log. */
+const anchor = {
+  to: z.enum(['file', 'url', 'witness']),
+  name: z.string().nullable().describe('A witness\'s name'),
+  every_seconds: z.number().int(),
+  size: z.number().int().nullable(),
+  at: z.iso.datetime().nullable(),
+  failing: z.boolean(),
+}
+
 export default async function log (plain: FastifyInstance): Promise<void> {
   const app = plain.withTypeProvider<ZodTypeProvider>()
-  const { audit } = app.services
+  const { audit, anchors } = app.services
   const rest = z.object({ '*': z.string() })
 
   const tileOf = (path: string): Tile => {
@@ -35,6 +45,23 @@ export default async function log (plain: FastifyInstance): Promise<void> {
     config: { public: true },
     schema: { tags: ['audit'], summary: 'The newest signed checkpoint', description: 'C2SP tlog-checkpoint: a signed note over the size and the root of the tree.' },
   }, async (_request, reply) => text(reply.header('cache-control', 'no-cache'), audit.tree.checkpoint()))
+
+  app.get('/log/checkpoint/witnessed', {
+    config: { public: true },
+    schema: { tags: ['audit'], summary: 'The newest checkpoint that a witness signed', description: 'C2SP tlog-checkpoint with the lines of witnesses (tlog-cosignature) beside the log\'s own. A witness signs only a tree that grew out of the one that it signed before: check its line with its key, which you have from elsewhere.' },
+  }, async (_request, reply) => {
+    const note = anchors.witnessed()
+    if (note === null) throw new ParallaxError('not_found', 'No witness has signed a checkpoint since the gateway was started. GET /audit/v1/log/anchors tells which are asked.')
+    return text(reply.header('cache-control', 'no-cache'), note)
+  })
+
+  app.get('/log/anchors', {
+    config: { public: true },
+    schema: { tags: ['audit'], summary: 'Where checkpoints are published, and which arrived there last', description: 'Ask whoever keeps them, not only the gateway, what they hold. `size` and `at` are of the last that was published since the gateway was started; an unchanged tree is not published again.', response: { 200: z.object({ anchors: z.array(z.object(anchor)) }) } },
+  }, async (_request, reply) => {
+    void reply.header('cache-control', 'no-cache')
+    return { anchors: anchors.state().map(({ to, name, everySeconds, size, at, failed }) => ({ to, name, every_seconds: everySeconds, size, at: at === null ? null : new Date(at).toISOString(), failing: failed !== null })) }
+  })
 
   app.get('/log/proof/:index', {
     config: { public: true },

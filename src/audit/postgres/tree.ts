@@ -31,8 +31,8 @@ export function postgresTree (db: Database, { name, verifier }: Pick<Signer, 'na
       const { size } = covered(note)
       return index < size ? tlogProof(index, inclusionProof(index, size, await nodesFor(db, size, [index])), note) : null
     },
-    async consistency (old) {
-      const { size } = covered(newest())
+    async consistency (old, wanted) {
+      const size = wanted ?? covered(newest()).size
       return old <= size ? consistencyProof(old, size, await nodesFor(db, size, old > 0 ? [old - 1, old] : [])) : null
     },
   }

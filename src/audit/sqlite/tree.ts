@@ -29,8 +29,8 @@ export function sqliteTree (db: DatabaseSync, { name, verifier }: Pick<Signer, '
       const { size } = covered()
       return index < size ? tlogProof(index, inclusionProof(index, size, readNode), newest()) : null
     },
-    async consistency (old) {
-      const { size } = covered()
+    async consistency (old, wanted) {
+      const size = wanted ?? covered().size
       return old <= size ? consistencyProof(old, size, readNode) : null
     },
   }
