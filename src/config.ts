@@ -116,6 +116,8 @@ export interface Config extends Omit<Settings, 'dataDir' | 'perspectives'> {
   readonly perspectives: readonly string[]
   /** The base model's file, or why there is none. */
   readonly model: { readonly path: string } | { readonly missing: string }
+  /** DATABASE_URL: the PostgreSQL that keeps the log; absent: SQLite in the data directory. A secret, and never in the file. */
+  readonly databaseUrl: string | undefined
   /** Key-encryption keys from PARALLAX_KEK, which is a secret and never in the file. */
   readonly kek: string | undefined
   /** Only this machine can reach the gateway. */
@@ -186,6 +188,10 @@ function addAnchor (input: Record<string, unknown>, path: string): void {
   if (typeof audit === 'object' && Array.isArray(audit.anchors ??= [])) audit.anchors.push({ to: 'file', path })
 }
 
+function isPostgres (text: string): boolean {
+  try { return ['postgres:', 'postgresql:'].includes(new URL(text).protocol) } catch { return false }
+}
+
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 
 /**
@@ -227,6 +233,9 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
   for (const [at, one] of anchors.entries()) {
     if (one.to === 'file' && isWithin(dataDir, one.path)) problems.push(`audit.anchors.${at}.path: ${one.path} lies in the data directory, and would be set back together with the log; choose a place elsewhere`)
   }
+  const databaseUrl = env['DATABASE_URL'] === '' ? undefined : env['DATABASE_URL']
+  // said without its text: it holds a password
+  if (databaseUrl !== undefined && !isPostgres(databaseUrl)) problems.push('DATABASE_URL: wanted postgres://user:password@host:port/database')
   if (problems.length > 0) throw new ConfigError(problems)
   const found = modelPath(env)
   return {
@@ -235,6 +244,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
     audit: { ...settings.audit, anchors, ...(settings.audit.kekFile !== undefined && { kekFile: resolve(root, settings.audit.kekFile) }) },
     perspectives: settings.perspectives.map((folder) => resolve(root, folder)),
     model: typeof found === 'string' ? { path: found } : { missing: whyNoModel(env) },
+    databaseUrl,
     kek: env['PARALLAX_KEK'] === '' ? undefined : env['PARALLAX_KEK'],
     loopback: isLoopback(settings.host),
   }

@@ -1,8 +1,6 @@
-import { fork } from 'node:child_process'
 import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import canonicalize from 'canonicalize'
 import t from 'tap'
@@ -10,6 +8,7 @@ import { canonical } from '../../src/canonical.ts'
 import { openForWriting } from '../../src/audit/sqlite/database.ts'
 import { openSqliteLog } from '../../src/audit/sqlite.ts'
 import { auditLogContract, begin, note, soundness } from '../contracts/audit-log.ts'
+import { killedWriter } from '../fixtures/killed-writer.ts'
 import { temporary, until } from '../helper.ts'
 
 t.test('SQLite keeps the audit log\'s contract', async (t) => {
@@ -145,34 +144,10 @@ t.test('a newer schema than this program\'s is refused', async (t) => {
   await t.rejects(openSqliteLog({ directory }), { message: /schema version 999/ })
 })
 
-const CHILD = fileURLToPath(new URL('../fixtures/audit-writer.ts', import.meta.url))
-
-interface Told { readonly receipts: { record: string, leaf_hash: string, index: number }[], readonly sent: Map<string, string>, readonly pid: number }
-
-/** Runs the writer until it has told enough, kills it, and gives back what it had been promised by then. */
-async function killedWriter (directory: string, enough: number): Promise<Told> {
-  const child = fork(CHILD, [directory], { execArgv: [], stdio: 'ignore' })
-  const receipts: Told['receipts'] = []
-  const sent = new Map<string, string>()
-  await new Promise<void>((resolve, reject) => {
-    child.once('exit', (code) => { reject(new Error(`the writer ended with ${code}`)) })
-    child.on('message', (message: any) => {
-      if (message.receipt) receipts.push(message.receipt)
-      if (message.sent) sent.set(message.sent, (sent.get(message.sent) ?? '') + message.text)
-      if (receipts.length >= enough) resolve()
-    })
-  })
-  child.removeAllListeners('exit')
-  const gone = new Promise((resolve) => { child.once('exit', resolve) })
-  child.kill('SIGKILL')
-  await gone
-  return { receipts, sent, pid: child.pid! }
-}
-
 t.test('kill -9 under load, three times over: every receipt holds, every byte that was shown is on record, nothing stays open', async (t) => {
   const directory = temporary(t)
   for (let round = 0; round < 3; round++) {
-    const { receipts, sent } = await killedWriter(directory, 200)
+    const { receipts, sent } = await killedWriter([directory], 200)
     const log = await openSqliteLog({ directory })
     const all = await soundness(t, log)
     const byIndex = new Map(all.map((one) => [one.index, one]))
@@ -191,7 +166,7 @@ t.test('kill -9 under load, three times over: every receipt holds, every byte th
 
 t.test('a torn end of the journal loses the torn frame only', async (t) => {
   const directory = temporary(t)
-  const { sent } = await killedWriter(directory, 20)
+  const { sent } = await killedWriter([directory], 20)
   const [name] = readdirSync(join(directory, 'journal'))
   const file = join(directory, 'journal', name!)
   t.ok(existsSync(file))
@@ -207,9 +182,9 @@ t.test('a second process is refused by name while the first lives, and let in af
   const directory = temporary(t)
   const log = await openSqliteLog({ directory })
   await t.rejects(openSqliteLog({ directory }), { message: new RegExp(`in use by process ${process.pid}.*DATA_DIR`, 's') })
-  await t.rejects(killedWriter(directory, 1), /ended with 7/)
+  await t.rejects(killedWriter([directory], 1), /ended with 7/)
   await log.close()
-  await killedWriter(directory, 1)
+  await killedWriter([directory], 1)
   const again = await openSqliteLog({ directory })
   await again.append([note()])
   await again.close()

@@ -27,6 +27,8 @@ export async function openDatabase (url: string): Promise<Database> {
   const pool = new pg.Pool({ connectionString: url, max: CONNECTIONS, connectionTimeoutMillis: CONNECT_MS, query_timeout: STATEMENT_MS, idleTimeoutMillis: 30_000, types, application_name: 'parallax' })
   // a connection that dies while nobody uses it: the next one says so to whoever needs it
   pool.on('error', () => {})
+  // and one that dies in somebody's hands fails the query that he waits for
+  pool.on('connect', (client) => { client.on('error', () => {}) })
   try {
     const client = await pool.connect()
     try {

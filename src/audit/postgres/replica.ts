@@ -17,7 +17,9 @@ const AT_ONCE = 200
 export function replicaId (directory: string): string {
   const path = join(directory, FILE)
   if (!existsSync(path)) writePrivate(path, `${randomUUID()}\n`)
-  return readFileSync(path, 'utf8').trim()
+  const id = readFileSync(path, 'utf8').trim()
+  if (!/^[0-9a-f-]{36}$/.test(id)) throw new Error(`${path} holds no replica's name. If no journal of this directory is to be recovered, remove the file: a new one is made.`)
+  return id
 }
 
 /** Two replicas that close the same record write the same id, and the second is refused. UUID version 8, from SHA-256. */

@@ -12,6 +12,8 @@ import type { Sequencer } from './sequencer.ts'
 
 /** How long a group that is durable is waited for until it has its places. */
 const PLACING_MS = 10_000
+/** Likewise while the database cannot even be asked: the group is refused, though it may be kept. */
+const LOST_MS = 1000
 /** How often it is looked for while another replica places: at first, and at most. */
 const FIRST_LOOK_MS = 2
 const LAST_LOOK_MS = 25
@@ -78,6 +80,7 @@ export class PendingWriter implements Writer {
     let checkpoint: string | null = null
     let pause = FIRST_LOOK_MS
     let reason = 'nobody placed the group in time'
+    let lostSince: number | null = null
     while (missing().length > 0 && performance.now() < deadline) {
       try {
         const round = await this.#options.sequencer.round()
@@ -88,10 +91,13 @@ export class PendingWriter implements Writer {
         }
         if (missing().length === 0) break
         checkpoint = await this.#look(missing(), found) ?? checkpoint
+        lostSince = null
         if (missing().length === 0 || round?.calls.size) continue
       } catch (error) {
         // it is durable: whoever reaches the database first places it, and we go on looking
         reason = reasonOf(error)
+        lostSince ??= performance.now()
+        if (performance.now() - lostSince > LOST_MS) break
       }
       await sleep(pause)
       pause = Math.min(LAST_LOOK_MS, pause * 2)
