@@ -12,6 +12,7 @@ import { memoryCache } from './cache/memory.ts'
 import type { Cache } from './cache/cache.ts'
 import { makeChat, type Chat } from './chat/answer.ts'
 import { ConfigError, type AnchorConfig, type Config } from './config.ts'
+import { recordConfiguration, recordModels } from './configured.ts'
 import { startEngine, type Engine } from './engine/engine.ts'
 import type { Availability, Expert } from './experts/expert.ts'
 import { LlamaExpert } from './experts/llama.ts'
@@ -65,6 +66,9 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     const { engine, experts, unserved } = buildExperts(config, perspectives, log)
     if (engine) closers.push(() => engine.close())
     closers.push(...[...experts.values()].map((expert) => () => expert.close()))
+    const configured = { config, perspectives: perspectives.list(), experts, audit }
+    await recordConfiguration(configured)
+    if (engine) recordModels(engine, configured, (error) => log('error', 'model.unrecorded', { error }))
     const cache = memoryCache(config.cache.enabled ? config.cache.bytes : 0)
     closers.push(() => cache.close())
     const retention = makeRetention({ audit, cache, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })

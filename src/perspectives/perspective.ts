@@ -35,4 +35,6 @@ export type Declaration = z.infer<typeof declaration>
 /** A declaration and the folder it was read from. */
 export interface Perspective extends Declaration {
   readonly folder: string
+  /** SHA-256 of the declaration's bytes. */
+  readonly sha256: string
 }

@@ -1,4 +1,5 @@
 /** Every perspective that can be asked for, read from its folder. Perspectives are data: a third one is a folder. Knows nothing of experts. */
+import { hash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { declaration, type Perspective } from './perspective.ts'
@@ -16,14 +17,19 @@ export class PerspectiveError extends Error { override readonly name = 'Perspect
 function read (folder: string): Perspective {
   const file = join(folder, 'perspective.json')
   let json: unknown
-  try { json = JSON.parse(readFileSync(file, 'utf8')) } catch (cause) {
+  let sha256: string
+  try {
+    const bytes = readFileSync(file)
+    sha256 = hash('sha256', bytes)
+    json = JSON.parse(bytes.toString('utf8'))
+  } catch (cause) {
     throw new PerspectiveError(`${file} cannot be read as JSON: ${(cause as Error).message}`, { cause })
   }
   const parsed = declaration.safeParse(json)
   if (!parsed.success) {
     throw new PerspectiveError(`${file} is not a perspective: ${parsed.error.issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`).join('; ')}`)
   }
-  return { ...parsed.data, folder }
+  return { ...parsed.data, folder, sha256 }
 }
 
 /** Reads every `<root>/<id>/perspective.json`. Throws PerspectiveError where one is broken or two claim one name. */

@@ -2,6 +2,8 @@
  * What no slanted answer may serve. One rule so far: questions on voting procedure are answered by a fixed, sourced text
  * and by no model, since even the untuned base has a lean. Knows nothing of HTTP or records.
  */
+import { hash } from 'node:crypto'
+
 export const POLICY_VERSION = '2026.11.1'
 
 export interface Ruling { readonly rule: string, readonly version: string, readonly text: string }
@@ -20,6 +22,9 @@ const PROCEDURE = [
   /\b(do|will|would|must) (i|you|we|voters?) need (an? |any )?(photo |voter )?(id|identification)\b[^.?!]{0,30}\bvote\b/i,
   /\b(my|the|nearest|closest) polling (place|station|location)\b/i,
 ]
+
+/** SHA-256 over everything that the rules are made of, for the log. */
+export const policyDigest = (): string => hash('sha256', JSON.stringify([POLICY_VERSION, VOTING_TEXT, PROCEDURE.map(String)]))
 
 /** The ruling on the caller's last message, or null where the perspective that was asked for may answer. */
 export function rule (lastUserText: string): Ruling | null {
