@@ -45,5 +45,5 @@ t.test('each time the engine begins to answer, the log says with which model and
 t.test('a log that cannot take it does not start answering', async (t) => {
   const gateway = await build(t)
   const { config } = gateway.services
-  await t.rejects(buildServices({ ...config, dataDir: join(temporary(t), 'data') }, () => {}, { audit: async () => ({ ...gateway.services.audit, append: async () => { throw new Error('full') }, record: async () => null, close: async () => {} }) as never }), { message: /full/ })
+  await t.rejects(buildServices({ ...config, dataDir: join(temporary(t), 'data') }, () => {}, { audit: async () => ({ ...gateway.services.audit, append: async () => { throw new Error('full') }, record: async () => null, close: async () => {} }) }), { message: /full/ })
 })

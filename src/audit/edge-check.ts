@@ -1,14 +1,16 @@
 /** The check at the start, on any store: is this still the log that was signed? Pure. */
-import { join } from 'node:path'
 import { rootOf, type ReadNode } from './merkle.ts'
-import { openNote, parseCheckpoint, parseVerifier, type Checkpoint, type Signer } from './note.ts'
+import { openNote, parseCheckpoint, parseVerifier, type Checkpoint } from './note.ts'
 import { leafHash } from './record.ts'
 
 export interface EdgeLeaf { readonly idx: number, readonly entry: Uint8Array, readonly hash: Uint8Array }
 
+/** The log's name and the keys that its checkpoints may bear: the present one, and those before it. */
+export interface LogIdentity { readonly name: string, readonly verifier: string, readonly previous: readonly string[] }
+
 export interface EdgeFacts {
   readonly directory: string
-  readonly signer: Pick<Signer, 'name' | 'verifier'>
+  readonly identity: LogIdentity
   readonly size: number
   /** The last leaves, as many as a tile holds. */
   readonly edge: readonly EdgeLeaf[]
@@ -16,31 +18,52 @@ export interface EdgeFacts {
   readonly kept: string | null
   readonly outside: string | null
   readonly read: ReadNode
+  /** Sizes up to which a loss is on record already, by a `log.restored` leaf. */
+  readonly lossesUpTo?: number
 }
 
-/** Throws, for people, where the store is behind the largest checkpoint, of another history, of another log, or altered at its right edge. */
-export function checkEdge ({ directory, signer: { name, verifier }, size, edge, kept, outside, read }: EdgeFacts): void {
+/** A store that stands behind what was signed: the operator may accept that, on record. Its message is for people. */
+export class SetBackError extends Error {
+  override readonly name = 'SetBackError'
+  readonly lost: Checkpoint
+  constructor (message: string, lost: Checkpoint) {
+    super(message)
+    this.lost = lost
+  }
+}
+
+/**
+ * Throws, for people, where the store is altered at its right edge, or of another log; SetBackError where it is behind the largest
+ * checkpoint, or of another history than it.
+ */
+export function checkEdge ({ directory, identity: { name, verifier, previous }, size, edge, kept, outside, read, lossesUpTo = 0 }: EdgeFacts): void {
+  const isNot = `The audit log in ${directory} is not the one that was signed:`
   const refuse = (what: string): never => {
-    throw new Error(`The audit log in ${directory} is not the one that was signed: ${what} Nothing was changed. Bring back the newest backup of the whole directory, and look into how this came about before the gateway starts again.`)
+    throw new Error(`${isNot} ${what} Nothing was changed. Bring back the newest backup of the whole log, and look into how this came about before the gateway starts again.`)
+  }
+  const setBack = (what: string, lost: Checkpoint): never => {
+    throw new SetBackError(`${isNot} ${what} Nothing was changed. Bring back the newest backup of the whole log. If this is the newest there is, go on from it with the loss on record: parallax audit accept-restore --reason "…"`, lost)
   }
   for (const { idx, entry, hash } of edge) if (!leafHash(entry).equals(hash)) refuse(`leaf ${idx} does not have the hash that was kept with it.`)
-  const file = `in the file ${join(directory, 'checkpoint')}`
-  for (const [where, note] of [['in the database', kept], [file, outside]] as const) {
-    if (note === null) {
-      if (size > 0 && where === 'in the database') refuse('it has leaves and no checkpoint.')
-      continue
-    }
+  if (size > 0 && kept === null) refuse('it has leaves and no checkpoint.')
+  if (kept !== null) check(kept, 'in the database', refuse)
+  if (outside !== null) check(outside, `in the file checkpoint of ${directory}`, setBack)
+
+  function check (note: string, where: string, blame: (what: string, checkpoint: Checkpoint) => never): void {
     // its first line, not yet trusted: a log under another name is no forgery
     const claimed = note.slice(0, note.indexOf('\n'))
     if (claimed !== name) refuse(`the checkpoint ${where} is of the log "${claimed}", configured is "${name}".`)
     const checkpoint = open(note, where)
-    if (checkpoint.size > size) refuse(`the checkpoint ${where} has ${checkpoint.size} leaves, the database ${size}: it was set back to an older state.`)
-    if (!checkpoint.root.equals(rootOf(checkpoint.size, read))) refuse(`the first ${checkpoint.size} leaves do not have the root that the checkpoint ${where} was signed over.`)
+    if (checkpoint.size <= lossesUpTo) return
+    if (checkpoint.size > size) blame(`the checkpoint ${where} has ${checkpoint.size} leaves, the database ${size}: it was set back to an older state.`, checkpoint)
+    if (!checkpoint.root.equals(rootOf(checkpoint.size, read))) blame(`the first ${checkpoint.size} leaves do not have the root that the checkpoint ${where} was signed over.`, checkpoint)
   }
 
   function open (note: string, where: string): Checkpoint {
-    try { return parseCheckpoint(openNote(note, parseVerifier(verifier))) } catch (cause) {
-      return refuse(`the checkpoint ${where} cannot be opened with this log's key (${(cause as Error).message}).`)
+    const failures: string[] = []
+    for (const key of [verifier, ...previous]) {
+      try { return parseCheckpoint(openNote(note, parseVerifier(key))) } catch (error) { failures.push((error as Error).message) }
     }
+    return refuse(`the checkpoint ${where} cannot be opened with this log's key (${failures[0]}).`)
   }
 }

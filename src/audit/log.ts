@@ -8,10 +8,12 @@ import type { Tile } from './tile.ts'
 /** A JSON value that canonical JSON (RFC 8785) can carry. */
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
 
-export type LeafType =
-  | 'completion.begin' | 'completion.end' | 'completion.refused' | 'feedback' | 'audit.read' | 'erasure'
-  | 'payload.expired' | 'hold.set' | 'hold.lifted' | 'kek.rotated' | 'draw.epoch' | 'key.created' | 'key.revoked'
-  | 'config.changed' | 'model.loaded' | 'log.start' | 'log.stop' | 'clock.anomaly'
+export const LEAF_TYPES = [
+  'completion.begin', 'completion.end', 'completion.refused', 'feedback', 'audit.read', 'erasure',
+  'payload.expired', 'hold.set', 'hold.lifted', 'kek.rotated', 'draw.epoch', 'key.created', 'key.revoked',
+  'config.changed', 'model.loaded', 'log.start', 'log.stop', 'log.restored', 'log.rekeyed', 'clock.anomaly',
+] as const
+export type LeafType = typeof LEAF_TYPES[number]
 
 /** One leaf as its writer knows it: the log adds `v`, `t`, `key_seq`, the index and the payload's commitment. */
 export interface LeafDraft {

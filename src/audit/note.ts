@@ -15,6 +15,7 @@ const SIGNATURE_BYTES = 64
 const SPKI = Buffer.from('302a300506032b6570032100', 'hex')
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex')
 
+/** Signs a log's checkpoints. */
 export interface Signer { readonly name: string, readonly verifier: string, sign (text: string): string }
 export interface Verifier { readonly name: string, readonly keyId: Buffer, verify (text: string, signature: Uint8Array): boolean }
 

@@ -13,6 +13,7 @@ import { checkTree, postgresTree } from './postgres/tree.ts'
 import { PendingWriter, type PendingOptions } from './postgres/writer.ts'
 import { CommitQueue, type QueueLimits } from './queue.ts'
 import { readKeks, type KekOptions } from './seal/keyring.ts'
+import { lossOf, type AcceptedRestore } from './restore.ts'
 import { signerFor } from './signing-key.ts'
 import { lockDirectory } from './sqlite/process-lock.ts'
 import { ownLeaf, StoredLog } from './stored-log.ts'
@@ -27,6 +28,8 @@ export interface PostgresLogOptions {
   readonly origin?: string | undefined
   /** The same for all replicas. */
   readonly kek?: KekOptions | undefined
+  /** Goes on from a database that was set back, with the loss on record. Rejects where nothing was lost. */
+  readonly acceptRestore?: AcceptedRestore | undefined
   /** How long after its last sign of life a replica's open records may be closed by another (ms). */
   readonly leaseMs?: number
   /** How often a replica that has nothing to write looks how far the log has come (ms). */
@@ -42,7 +45,7 @@ const LEASE_MS = 30_000
 const TEND_MS = 500
 
 /** Rejects, with a sentence for people, where the server cannot be reached, or what it holds is not the log that was signed. */
-export async function openPostgresLog ({ url, directory, limits, origin, kek, leaseMs = LEASE_MS, tendMs = TEND_MS, clock, faults }: PostgresLogOptions): Promise<AuditLog> {
+export async function openPostgresLog ({ url, directory, limits, origin, kek, acceptRestore, leaseMs = LEASE_MS, tendMs = TEND_MS, clock, faults }: PostgresLogOptions): Promise<AuditLog> {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const unlock = lockDirectory(directory)
   const closers: (() => Promise<unknown> | void)[] = [unlock]
@@ -52,8 +55,8 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, le
     const db = await openDatabase(url)
     closers.push(() => db.end())
     const secrets = await adopt(db, ring).catch((cause: unknown) => { throw new Error(`The audit log at ${addressOf(url)} cannot be opened: ${(cause as Error).message}`, { cause }) })
-    const signer = signerFor(secrets.log_key, origin)
-    await checkTree(db, directory, signer)
+    const signer = signerFor(secrets.log_key, origin ?? secrets.origin, secrets.previous)
+    const loss = await lossOf(acceptRestore, () => checkTree(db, directory, signer))
     const replica = replicaId(directory)
     await renewLease(db, replica, leaseMs)
     const reader = new Reader(db, ring)
@@ -68,12 +71,12 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, le
     const journalled = readJournal(directory, ring)
     const ends = await ownMissingEnds(db, replica, journalled)
     for (let at = 0; at < ends.length; at += RECOVERY_GROUP) await queue.append(ends.slice(at, at + RECOVERY_GROUP))
-    const owned = new Set(ends.map((end) => String(end.fields['begin'])))
+    const owned = new Set(ends.map((end) => (end.fields as { begin: string }).begin))
     const late = [...journalled].filter(([record]) => !owned.has(record))
     const lost = await Promise.all(late.map(async ([record, choices]) => (await reader.endsOf(record)).some((end) => (JSON.parse(end.leaf) as { answer_lost?: boolean }).answer_lost) ? [record, [...choices].map(([choice, bytes]) => [choice, Buffer.from(bytes).toString('base64')])] as const : null))
     const found = lost.filter((one) => one !== null)
     // another replica has closed these without their answers, which this one had in its journal: they come in beside its start
-    await queue.append([{ ...ownLeaf('log.start', { recovered: ends.length, replica, ...(found.length > 0 && { late: found.map(([record]) => record) }) }), ...(found.length > 0 && { payload: Buffer.from(JSON.stringify(Object.fromEntries(found))) }) }])
+    await queue.append([...loss, { ...ownLeaf('log.start', { recovered: ends.length, replica, ...(found.length > 0 && { late: found.map(([record]) => record) }) }), ...(found.length > 0 && { payload: Buffer.from(JSON.stringify(Object.fromEntries(found))) }) }])
 
     const lives = [
       every(tendMs, async () => {

@@ -11,6 +11,7 @@ import { readKeks, type KekOptions } from './seal/keyring.ts'
 import { keksInUse, subjectKey } from './sqlite/sealing.ts'
 import { sqliteTranscripts } from './sqlite/transcripts.ts'
 import { logSigner } from './signing-key.ts'
+import { lossOf, type AcceptedRestore } from './restore.ts'
 import { ownLeaf, StoredLog } from './stored-log.ts'
 import { checkTree, sqliteTree } from './sqlite/tree.ts'
 import { directWriter, threadWriter } from './sqlite/writer.ts'
@@ -24,6 +25,8 @@ export interface SqliteLogOptions {
   readonly origin?: string | undefined
   /** Where the key-encryption keys come from; absent: a file in the directory. */
   readonly kek?: KekOptions | undefined
+  /** Goes on from a database that was set back, with the loss on record. Rejects where nothing was lost. */
+  readonly acceptRestore?: AcceptedRestore | undefined
   /** For tests: no thread, but a clock and faults of their own. */
   readonly direct?: SequencerOptions
   /** For tests of a full disk. */
@@ -34,7 +37,7 @@ const LIMITS: QueueLimits = { entries: 20_000, bytes: 256 * 1024 * 1024, probeMs
 const RECOVERY_GROUP = 500
 
 /** Rejects, with a sentence for people, where another process holds the directory or the file is not a whole log. */
-export async function openSqliteLog ({ directory, limits, origin, kek, direct, maxPages }: SqliteLogOptions): Promise<AuditLog> {
+export async function openSqliteLog ({ directory, limits, origin, kek, acceptRestore, direct, maxPages }: SqliteLogOptions): Promise<AuditLog> {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const unlock = lockDirectory(directory)
   let queue: CommitQueue | undefined
@@ -49,10 +52,10 @@ export async function openSqliteLog ({ directory, limits, origin, kek, direct, m
     reader = new Reader(db, ring)
     const secret = subjectKey(db, ring)
     const commits = queue = new CommitQueue(writer, { ...LIMITS, ...limits }, secret)
-    checkTree(db, directory, signer)
+    const loss = await lossOf(acceptRestore, () => checkTree(db, directory, signer))
     const ends = missingEnds(db, readJournal(directory, ring))
     for (let at = 0; at < ends.length; at += RECOVERY_GROUP) await queue.append(ends.slice(at, at + RECOVERY_GROUP))
-    await queue.append([ownLeaf('log.start', { recovered: ends.length })])
+    await queue.append([...loss, ownLeaf('log.start', { recovered: ends.length })])
     const tree = sqliteTree(db, signer, () => commits.checkpoint!)
     const transcripts = sqliteTranscripts({ db, reader, subjectKey: () => secret, size: () => commits.size })
     return new StoredLog({ queue, reader, tree, transcripts, journal: new Journal(directory, ring), keks, keksInUse: async () => keksInUse(db), release: unlock })

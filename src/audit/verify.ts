@@ -24,7 +24,7 @@ export interface VerifyOptions {
 
 interface Line { index?: number, id?: string, leaf?: string, leaf_hash?: string, payload?: { state: string, base64?: string, salt?: string }, manifest?: Manifest }
 interface Manifest { count: number, first_index: number | null, last_index: number | null, as_of: number, sha256: string, verifier: string, checkpoint: string }
-interface Leaf { v: number, id: string, type: string, t: number, key: string | null, key_seq: number | null, begin?: string, choices?: number, req_commit?: string, res_commit?: string, payload_commit?: string, records?: string[], from?: number, before?: number }
+interface Leaf { v: number, id: string, type: string, t: number, key: string | null, key_seq: number | null, begin?: string, choices?: number, req_commit?: string, res_commit?: string, payload_commit?: string, records?: string[], from?: number, before?: number, lost_size?: number }
 
 /** Transcripts that are not there any more, against the leaves that say so: lawfully erased is something else than missing. */
 class Gone {
@@ -77,6 +77,7 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
   let lastTime = 0
   let payloads = 0
   const gone = new Gone()
+  const restored: { index: number, lost: number }[] = []
 
   const key = verifier === undefined ? null : parseVerifier(verifier)
   if (kept !== undefined) {
@@ -125,6 +126,7 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
     }
     const commit = leaf.req_commit ?? leaf.res_commit ?? leaf.payload_commit
     gone.note(leaf)
+    if (leaf.type === 'log.restored') restored.push({ index: index!, lost: leaf.lost_size ?? 0 })
     if (commit === undefined) return
     if (payload?.state === 'damaged') return blame(`the transcript of leaf ${index} is there and cannot be opened: it was altered, or its key is missing`)
     if (payload?.state === 'erased' || payload?.state === 'expired') return gone.missing(payload.state, leaf.type === 'completion.end' ? leaf.begin ?? leaf.id : leaf.id, index!)
@@ -145,12 +147,18 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
   }
   if (open.size > 0) notChecked.push(`${open.size} exchanges had begun and not ended when this was exported`)
   if (keptCheckpoint) {
-    if (keptRoot === null) blame(`the kept checkpoint has ${keptCheckpoint.size} leaves, the export only ${edge.size}: the log was cut short`)
-    else if (keptRoot !== keptCheckpoint.root.toString('base64')) blame(`the first ${keptCheckpoint.size} leaves are not those of the kept checkpoint: the history was rewritten`)
+    if (keptRoot === null) blame(`the kept checkpoint has ${keptCheckpoint.size} leaves, the export only ${edge.size}: the log was cut short${excuse(keptCheckpoint.size)}`)
+    else if (keptRoot !== keptCheckpoint.root.toString('base64')) blame(`the first ${keptCheckpoint.size} leaves are not those of the kept checkpoint: the history was rewritten${excuse(keptCheckpoint.size)}`)
     else checked.push(`the first ${keptCheckpoint.size} leaves are those of the kept checkpoint`)
   } else notChecked.push('whether the history was rewritten since an earlier day: keep a checkpoint, and give it with --checkpoint')
   notChecked.push('whether exchanges were never recorded, and whether others are shown another log: compare checkpoints and receipts with theirs')
   return { checked, wrong, notChecked, leaves: edge.size }
+
+  /** What the log itself says of a history that is another than it was. */
+  function excuse (size: number): string {
+    const told = restored.find(({ lost }) => lost >= size)
+    return told ? `; leaf ${told.index} says that the log was set back to a backup, and what was lost` : ''
+  }
 
   function checkRoot (one: Manifest): void {
     try {

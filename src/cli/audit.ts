@@ -1,4 +1,5 @@
 /** `parallax audit …`: what becomes of transcripts. Options in, sentences out. */
+import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { erasureBody, holdBody, type HoldObject } from '../retention/wire.ts'
@@ -136,6 +137,47 @@ ${COMMON_USAGE}`,
       })
     },
   },
+  'accept-restore': {
+    summary: 'go on from an older backup, with the loss on record',
+    usage: `Usage: parallax audit accept-restore --reason <words> [options]
+
+For a log that a start refuses because it stands behind what was signed. A "log.restored" record says up to which size
+leaves were lost; whoever kept a later checkpoint will see that the history is another, and can read why. No gateway may run.
+
+${COMMON_USAGE}`,
+    async run (args, context) {
+      await offline(args, context, 'accept-restore', async (doings, directory, reason) => {
+        await doings.acceptRestore(directory, reason)
+        return { text: 'The loss is on record, and the log goes on. Give the newest checkpoint to everyone who keeps them.', json: { accepted: true } }
+      })
+    },
+  },
+  'rotate-log-key': {
+    summary: 'have another key sign the log from the next start on',
+    usage: `Usage: parallax audit rotate-log-key --reason <words> [options]
+
+A "log.rekeyed" record, still under the old key, names the new one. The log's name stays. Publish the new key where you
+published the old one; what the old key signed stays signed. No gateway may run.
+
+${COMMON_USAGE}`,
+    async run (args, context) {
+      await offline(args, context, 'rotate-log-key', async (doings, directory, reason) => {
+        const done = await doings.rotateLogKey(directory, reason)
+        return { text: `The log's key was ${done.from}\nand is now     ${done.to}\non record as ${done.record}. Publish the new one where you published the old.`, json: done }
+      })
+    },
+  },
+}
+
+/** A doing that wants the log for itself. */
+async function offline (args: readonly string[], context: Context, name: string, work: (doings: NonNullable<Context['offline']>, directory: string, reason: string) => Promise<{ text: string, json: unknown }>): Promise<void> {
+  const { values } = parseArgs({ args: [...args], options: { ...common, reason: who.reason } })
+  const reason = values.reason?.trim() ?? ''
+  if (reason === '' || reason.length > 500) throw new UsageError(`Wanted: parallax audit ${name} --reason <at most 500 characters>. It stands in the log for ever.`)
+  const directory = values['data-dir'] ?? await context.dataDir()
+  if (!existsSync(directory)) throw new Error(`There is no data directory ${directory}. DATA_DIR and --data-dir set it.`)
+  const { text, json } = await work(context.offline!, directory, reason)
+  context.out(values.json ? `${JSON.stringify(json)}\n` : `${text}\n`)
 }
 
 export const audit: Command = {

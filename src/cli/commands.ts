@@ -13,6 +13,11 @@ export interface Context {
   readonly dataDir: () => string | Promise<string>
   /** Throws when another process holds the log. */
   readonly openLog: (directory: string) => AuditLog | Promise<AuditLog>
+  /** What can be done to a log only while nobody has it open. */
+  readonly offline?: {
+    acceptRestore (directory: string, reason: string): Promise<void>
+    rotateLogKey (directory: string, reason: string): Promise<{ readonly from: string, readonly to: string, readonly record: string }>
+  }
 }
 
 export interface Command {

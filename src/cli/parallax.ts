@@ -6,10 +6,19 @@ import { runCommand } from './commands.ts'
 /** Relative paths of the configuration are taken from here, as server.ts does: both must mean the same data directory. */
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
+const settings = async (directory?: string) => {
+  const config = (await import('../config.ts')).loadConfig(process.env, ROOT)
+  return directory === undefined ? config : { ...config, dataDir: directory }
+}
+
 process.exitCode = await runCommand(process.argv.slice(2), {
   out: (text) => { process.stdout.write(text) },
   err: (text) => { process.stderr.write(text) },
   // handed on unread: config.ts alone knows what is in it
-  dataDir: async () => (await import('../config.ts')).loadConfig(process.env, ROOT).dataDir,
-  openLog: async (directory) => (await import('../audit/open.ts')).openAuditLog({ ...(await import('../config.ts')).loadConfig(process.env, ROOT), dataDir: directory }),
+  dataDir: async () => (await settings()).dataDir,
+  openLog: async (directory) => (await import('../audit/open.ts')).openAuditLog(await settings(directory)),
+  offline: {
+    async acceptRestore (directory, reason) { await (await (await import('../audit/open.ts')).openAuditLog(await settings(directory), { reason })).close() },
+    rotateLogKey: async (directory, reason) => (await import('../audit/open.ts')).rotateLogKey(await settings(directory), reason),
+  },
 })

@@ -62,9 +62,9 @@ t.test('three replicas write one log: places without gaps, key_seq without gaps,
     t.equal((await log.transcripts.ofUser({ tenant: 't_1', user: '1' }, 1000)).length, 39)
   }
   // what one erases is gone for all
-  const { record } = (await replicas[0]!.transcripts.ofUser({ tenant: 't_1', user: '2' }, 1))[0]!
-  await replicas[1]!.append([note(null, { type: 'erasure', effect: { erase: [record] } })])
-  t.same(await states(replicas[2]!, record), ['erased', 'erased'])
+  const { record } = (await replicas[0].transcripts.ofUser({ tenant: 't_1', user: '2' }, 1))[0]!
+  await replicas[1].append([note(null, { type: 'erasure', effect: { erase: [record] } })])
+  t.same(await states(replicas[2], record), ['erased', 'erased'])
   await Promise.all(replicas.map((log) => log.close()))
 })
 
@@ -149,9 +149,9 @@ t.test('the database dies and comes back under load: refused meanwhile, recovere
   t.ok(refused > 0)
   await until(async () => (await db.sql('SELECT 1 FROM parallax.pending')).length === 0)
   await new Promise((resolve) => setTimeout(resolve, 200))
-  const all = await soundness(t, logs[0]!)
+  const all = await soundness(t, logs[0])
   t.same(receipts.filter((one) => all[one.index]?.leaf_hash !== one.leaf_hash), [], `${receipts.length} receipts, ${refused} refusals`)
-  await treeIsSound(t, logs[0]!)
+  await treeIsSound(t, logs[0])
   await Promise.all(logs.map((log) => log.close()))
 })
 

@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { newId } from '../../../src/ids.ts'
 import { z } from 'zod'
-import type { Json, RecordQuery, StoredRecord } from '../../../src/audit/log.ts'
+import { LEAF_TYPES, type Json, type RecordQuery, type StoredRecord } from '../../../src/audit/log.ts'
 import { csvRow } from '../../../src/audit/csv.ts'
 import { parseCheckpoint } from '../../../src/audit/note.ts'
 import { ParallaxError } from '../../../src/errors.ts'
@@ -17,7 +17,7 @@ const time = z.union([z.iso.datetime({ offset: true }).transform((text) => Date.
 const filters = {
   from: time.optional().describe('ISO 8601 or milliseconds since the epoch, inclusive'),
   to: time.optional().describe('Likewise, exclusive'),
-  type: z.enum(['completion.begin', 'completion.end', 'completion.refused', 'feedback', 'audit.read', 'erasure', 'payload.expired', 'hold.set', 'hold.lifted', 'kek.rotated', 'draw.epoch', 'key.created', 'key.revoked', 'config.changed', 'model.loaded', 'log.start', 'log.stop', 'clock.anomaly']).optional(),
+  type: z.enum(LEAF_TYPES).optional(),
   perspective: z.string().max(60).optional(),
   status: z.enum(['complete', 'client_abort', 'upstream_error', 'interrupted']).optional(),
   key: z.string().max(60).optional().describe('Pseudonym of the key that caused the record'),

@@ -9,7 +9,7 @@ const STATEMENT_MS = 30_000
 const INT8 = 20
 
 /** Sizes and indices as numbers: they are safe up to 2^53. */
-const types = { getTypeParser: (oid: number, format?: 'text' | 'binary') => oid === INT8 ? Number : pg.types.getTypeParser(oid, format as 'text') }
+const types = { getTypeParser: (oid: number, format?: 'text' | 'binary') => oid === INT8 ? Number : pg.types.getTypeParser(oid, format) }
 
 export type Database = pg.Pool
 export type Connection = pg.PoolClient

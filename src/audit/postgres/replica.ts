@@ -46,7 +46,10 @@ export async function ownMissingEnds (db: Database, replica: string, journalled:
 /** Ends of records whose replica has not renewed its lease. `answer_lost`: what it had sent is in its journal only. */
 export async function othersMissingEnds (db: Database, replica: string): Promise<LeafDraft[]> {
   const { rows } = await db.query<Begun>(`${OPEN} LEFT JOIN parallax.replica ON replica.id = open_record.replica WHERE open_record.replica <> $1 AND (replica.until IS NULL OR replica.until < now()) ORDER BY leaf.idx LIMIT ${AT_ONCE}`, [replica])
-  return endsFor(rows, new Map()).map((draft) => ({ ...draft, id: recoveredId(String(draft.fields['begin']), Number(draft.fields['choice'] ?? 0)), fields: { ...draft.fields, answer_lost: true, bytes_sent: null } }))
+  return endsFor(rows, new Map()).map((draft) => {
+    const { begin, choice = 0 } = draft.fields as { begin: string, choice?: number }
+    return { ...draft, id: recoveredId(begin, choice), fields: { ...draft.fields, answer_lost: true, bytes_sent: null } }
+  })
 }
 
 const OPEN = `SELECT leaf.id, leaf.entry, payload.tenant, coalesce((SELECT array_agg(choice) FROM parallax.leaf AS ended WHERE ended.begin = leaf.id), '{}') AS ended

@@ -20,7 +20,11 @@ export async function keksInUse (db: Database | Connection): Promise<string[]> {
 
 /** Secrets that every replica needs, made once and kept sealed: by which end users are hidden, and by which checkpoints are signed. */
 const SECRETS = ['subject_key', 'log_key'] as const
-export type Secrets = Record<typeof SECRETS[number], Uint8Array>
+export type Secrets = Record<typeof SECRETS[number], Uint8Array> & {
+  /** The log's name, once it can no longer be told from its key, and the public halves of keys that signed before. */
+  readonly origin: string | undefined
+  readonly previous: readonly string[]
+}
 
 const sealedUnder = (text: string): { kek: string, wrapped: Buffer } => {
   const [kek, wrapped] = text.split(':')
@@ -37,7 +41,7 @@ export async function adopt (db: Database, ring: Keyring): Promise<Secrets> {
     if (missing.length > 0) throw new Error(`Its transcripts are sealed under the key-encryption key ${missing.join(', ')}, and the keys given are ${ring.all.map((kek) => kek.id).join(', ')}. Give every replica the same keys (PARALLAX_KEK or PARALLAX_KEK_FILE), the missing one behind the current one.`)
     const all = [ring.current.id, ...inUse.filter((id) => id !== ring.current.id)]
     if (inUse.join() !== all.join()) await write(client, 'keks', JSON.stringify(all))
-    const secrets = {} as Secrets
+    const secrets: Partial<Record<typeof SECRETS[number], Uint8Array>> = {}
     for (const name of SECRETS) {
       const kept = await read(client, name)
       if (kept === null) await write(client, name, `${ring.current.id}:${wrap(ring, secrets[name] = newSeed()).toString('base64')}`)
@@ -46,8 +50,24 @@ export async function adopt (db: Database, ring: Keyring): Promise<Secrets> {
         secrets[name] = unwrap(ring, kek, wrapped)
       }
     }
-    return secrets
+    return { log_key: secrets.log_key!, subject_key: secrets.subject_key!, origin: await read(client, 'log_origin') ?? undefined, previous: JSON.parse(await read(client, 'log_key_previous') ?? '[]') as string[] }
   })
+}
+
+/** Another key signs from the next start on. Throws where other replicas live: they would go on with the old one. */
+export async function replaceLogKey (db: Database, ring: Keyring, { seed, name, previous, replica }: { readonly seed: Uint8Array, readonly name: string, readonly previous: readonly string[], readonly replica: string }): Promise<void> {
+  await transaction(db, async (client) => {
+    await nobodyElse(client, replica)
+    await write(client, 'log_origin', name)
+    await write(client, 'log_key_previous', JSON.stringify(previous))
+    await write(client, 'log_key', `${ring.current.id}:${wrap(ring, seed).toString('base64')}`)
+  })
+}
+
+/** Throws, for people, where another replica lives. */
+export async function nobodyElse (db: Database | Connection, replica: string): Promise<void> {
+  const { rows } = await db.query<{ count: number }>('SELECT count(*) AS count FROM parallax.replica WHERE until > now() AND id <> $1', [replica])
+  if (rows[0]!.count > 0) throw new Error(`${rows[0]!.count} other gateways live on this log. Stop them first, and wait until their leases have run out.`)
 }
 
 /** The entries of one call with their payloads sealed: one key for the payloads of one record. */

@@ -39,6 +39,8 @@ export class Sequencer {
   readonly #options: SequencerOptions
   /** The edge of the tree at this epoch; another replica's group makes it stale. */
   #edge: { readonly epoch: number, readonly tree: RightEdge } | null = null
+  /** The largest size seen: a head that is smaller was set back under us. */
+  #largest = 0
   #clockIsBehind = false
   #busy = false
 
@@ -50,6 +52,12 @@ export class Sequencer {
     if (this.#busy) return null
     this.#busy = true
     try { return await this.#round() } finally { this.#busy = false }
+  }
+
+  /** Throws where the log is shorter than it was: nothing is to be placed on it by whoever knew it longer. */
+  #seen (size: number): void {
+    if (size < this.#largest) throw new Error(`the log has ${size} leaves and had ${this.#largest}: the database was set back to an older state while this gateway ran. Stop every gateway on it, and see what the next start says`)
+    this.#largest = size
   }
 
   async #round (): Promise<Round | null> {
@@ -64,6 +72,7 @@ export class Sequencer {
       faults?.afterCommit?.()
     })
     this.#edge = after.edge ?? edge
+    if (round) this.#largest = round.size
     if (after.removed) await forget(db).catch(() => { /* the next vacuum does it */ })
     return round
   }
@@ -72,6 +81,7 @@ export class Sequencer {
     // in a statement of its own: what the lock's last holder committed has to be seen by those that follow
     if (!(await client.query<{ got: boolean }>(LOCK)).rows[0]!.got) return null
     const head = (await client.query<Head>('SELECT epoch, size, t, checkpoint FROM parallax.head FOR UPDATE')).rows[0]!
+    this.#seen(head.size)
     const pending = (await client.query<{ call: string, replica: string, entries: Buffer }>(`SELECT call, replica, entries FROM
       (SELECT *, sum(length(entries)) OVER (ORDER BY seq) - length(entries) AS before FROM (SELECT * FROM parallax.pending ORDER BY seq LIMIT ${CALLS}) AS first) AS counted
       WHERE before < ${BYTES} ORDER BY seq`)).rows

@@ -1,5 +1,5 @@
 /** The tree of the PostgreSQL log as outsiders read it, and the check at the start. */
-import { checkEdge, type EdgeLeaf } from '../edge-check.ts'
+import { checkEdge, type EdgeLeaf, type LogIdentity } from '../edge-check.ts'
 import { readLatestCheckpoint } from '../latest-checkpoint.ts'
 import type { LogTree } from '../log.ts'
 import { consistencyProof, inclusionProof } from '../merkle.ts'
@@ -39,7 +39,7 @@ export function postgresTree (db: Database, { name, verifier }: Pick<Signer, 'na
 }
 
 /** Rejects where the database is not the one that was signed. */
-export async function checkTree (db: Database, directory: string, signer: Pick<Signer, 'name' | 'verifier'>): Promise<void> {
+export async function checkTree (db: Database, directory: string, identity: LogIdentity): Promise<void> {
   const { size, checkpoint } = (await db.query<{ size: number, checkpoint: string | null }>('SELECT size, checkpoint FROM parallax.head')).rows[0]!
   const { last } = (await db.query<{ last: number | null }>('SELECT max(idx) AS last FROM parallax.leaf')).rows[0]!
   const outside = readLatestCheckpoint(directory)
@@ -48,8 +48,11 @@ export async function checkTree (db: Database, directory: string, signer: Pick<S
     const claimed = Number(note?.split('\n')[1])
     return Number.isSafeInteger(claimed) && claimed > 0 && claimed <= held ? [claimed - 1, claimed] : []
   })
+  const losses = (await db.query<{ entry: Buffer }>('SELECT entry FROM parallax.leaf WHERE type = \'log.restored\'')).rows
   checkEdge({
-    directory, signer, outside,
+    directory, identity, outside,
+    // a loss that one replica has put on record is no news to the others
+    lossesUpTo: Math.max(0, ...losses.map(({ entry }) => (JSON.parse(entry.toString('utf8')) as { lost_size: number }).lost_size)),
     // the head and the leaves have to agree: a leaf cut off is as bad as an older backup
     size: Math.min(size, held),
     edge: (await db.query<EdgeLeaf>('SELECT idx, entry, hash FROM parallax.leaf ORDER BY idx DESC LIMIT $1', [TILE_WIDTH])).rows,

@@ -2,7 +2,7 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { readLatestCheckpoint } from '../latest-checkpoint.ts'
 import type { LogTree } from '../log.ts'
-import { checkEdge, type EdgeLeaf } from '../edge-check.ts'
+import { checkEdge, type EdgeLeaf, type LogIdentity } from '../edge-check.ts'
 import { consistencyProof, inclusionProof } from '../merkle.ts'
 import { nodesOf, tilesOf } from './nodes.ts'
 import { openNote, parseCheckpoint, parseVerifier, type Checkpoint, type Signer } from '../note.ts'
@@ -37,11 +37,11 @@ export function sqliteTree (db: DatabaseSync, { name, verifier }: Pick<Signer, '
 }
 
 /** Throws where the database is not the one that was signed. */
-export function checkTree (db: DatabaseSync, directory: string, signer: Pick<Signer, 'name' | 'verifier'>): void {
+export function checkTree (db: DatabaseSync, directory: string, identity: LogIdentity): void {
   const { size } = db.prepare('SELECT coalesce(max(idx) + 1, 0) AS size FROM leaf').get() as { size: number }
   const kept = db.prepare('SELECT value FROM meta WHERE name = \'checkpoint\'').get() as { value: string } | undefined
   checkEdge({
-    directory, signer, size,
+    directory, identity, size,
     edge: db.prepare('SELECT idx, entry, hash FROM leaf ORDER BY idx DESC LIMIT ?').all(TILE_WIDTH) as unknown as EdgeLeaf[],
     kept: kept?.value ?? null,
     outside: readLatestCheckpoint(directory),
