@@ -9,6 +9,7 @@ import { declaration, type Perspective } from '../../src/perspectives/perspectiv
 
 const described = declaration.extend({
   object: z.literal('perspective'),
+  declaration_sha256: z.string().describe('Of the declaration\'s bytes; the log\'s `config.changed` records say which one was in force when'),
   card: z.string(),
   slant: z.union([z.literal('not measured'), declaration.shape.slant.unwrap()]),
   expert: z.object({ model: z.string(), adapter: z.string().nullable(), adapter_sha256: z.string().nullable(), available: z.boolean(), reason: z.string().nullable() }),
@@ -24,12 +25,13 @@ export default async function routes (plain: FastifyInstance): Promise<void> {
     if (found) return found
     throw new ParallaxError('unknown_perspective', `The perspective ${JSON.stringify(name)} does not exist. There are: ${perspectives.list().map((one) => one.id).join(', ')}.`, { param: 'perspective' })
   }
-  const describe = ({ folder: _folder, ...one }: Perspective): z.infer<typeof described> => {
+  const describe = ({ folder: _folder, sha256, ...one }: Perspective): z.infer<typeof described> => {
     const expert = experts.get(one.id)
     const now = expert?.availability() ?? { ok: false as const, reason: 'Nothing serves it at present.' }
     return {
       ...one,
       object: 'perspective',
+      declaration_sha256: sha256,
       card: `/v1/perspectives/${one.id}/card`,
       slant: one.slant ?? 'not measured',
       expert: {

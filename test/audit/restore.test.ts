@@ -17,13 +17,13 @@ const server = await startPostgres(t)
 const skip = server ? false : NO_POSTGRES
 
 /** A log on either store, and how an older backup of it is made and brought back. */
-interface Kind { readonly settings: AuditSettings, readonly env: Record<string, string>, backUp (): Promise<void>, restore (): Promise<void> }
+interface Kind { readonly settings: AuditSettings, readonly env: Record<string, string>, readonly backUp: () => Promise<void>, readonly restore: () => Promise<void> }
 
 async function sqlite (t: any): Promise<Kind> { // eslint-disable-line typescript/no-explicit-any -- a test
   const dataDir = join(temporary(t), 'data')
   const backup = temporary(t)
   return {
-    settings: { dataDir, audit: { origin: undefined, anchors: [], retentionDays: 180 } as never, kek: undefined, databaseUrl: undefined },
+    settings: { dataDir, audit: { origin: undefined, anchors: [], retentionDays: 180 }, kek: undefined, databaseUrl: undefined },
     env: {},
     async backUp () { for (const name of readdirSync(dataDir).filter((one) => one.startsWith('audit.db'))) cpSync(join(dataDir, name), join(backup, name)) },
     async restore () {
@@ -38,7 +38,7 @@ async function postgres (t: any): Promise<Kind> { // eslint-disable-line typescr
   const name = new URL(databaseUrl).pathname.slice(1)
   const kek = randomBytes(32).toString('base64')
   return {
-    settings: { dataDir: join(temporary(t), 'data'), audit: { origin: undefined, anchors: [], retentionDays: 180 } as never, kek, databaseUrl },
+    settings: { dataDir: join(temporary(t), 'data'), audit: { origin: undefined, anchors: [], retentionDays: 180 }, kek, databaseUrl },
     env: { DATABASE_URL: databaseUrl, PARALLAX_KEK: kek },
     async backUp () { await server!.admin(`CREATE DATABASE ${name}_backup TEMPLATE ${name}`) },
     async restore () { await server!.admin(`DROP DATABASE ${name}`); await server!.admin(`ALTER DATABASE ${name}_backup RENAME TO ${name}`) },

@@ -30,7 +30,7 @@ export async function adminApp (keys: KeyStore): Promise<AdminApp> {
     void reply.code(status).type('application/problem+json').send({ type: 'about:blank', title: 'refused', status, detail: error.message })
   })
   await app.register(swagger, { openapi: { openapi: '3.1.0', info: { title: 'admin', version: '0' } }, transform: jsonSchemaTransform })
-  await app.register(autoload, { dir: fileURLToPath(new URL('../../routes', import.meta.url)), forceESM: true, routeParams: true, matchFilter: (path: string) => path.includes('/admin/') })
+  await app.register(autoload, { dir: fileURLToPath(new URL('../../routes', import.meta.url)), forceESM: true, routeParams: true, matchFilter: (path: string) => path.endsWith('/admin/v1/keys.ts') })
   await app.ready()
   return { app: app as unknown as FastifyInstance, logged }
 }

@@ -19,7 +19,7 @@ t.test('everyone may see where checkpoints went, but neither paths, addresses no
     return found.anchors[0].size !== null && found.anchors[1].failing && found
   })
   t.same(anchors.map(({ at, ...rest }: any) => [typeof at, rest]), [
-    ['string', { to: 'file', name: null, every_seconds: 60, size: 1, failing: false }],
+    ['string', { to: 'file', name: null, every_seconds: 60, size: 2, failing: false }],
     ['object', { to: 'url', name: null, every_seconds: 3600, size: null, failing: true }],
   ])
   t.ok(Math.abs(Date.parse(anchors[0].at) - Date.now()) < 60_000)
