@@ -118,6 +118,8 @@ export interface Config extends Omit<Settings, 'dataDir' | 'perspectives'> {
   readonly model: { readonly path: string } | { readonly missing: string }
   /** DATABASE_URL: the PostgreSQL that keeps the log; absent: SQLite in the data directory. A secret, and never in the file. */
   readonly databaseUrl: string | undefined
+  /** REDIS_URL: the Redis that replicas share for cache, limits and idempotency; absent: this process's memory. A secret, and never in the file. */
+  readonly redisUrl: string | undefined
   /** Key-encryption keys from PARALLAX_KEK, which is a secret and never in the file. */
   readonly kek: string | undefined
   /** Only this machine can reach the gateway. */
@@ -188,8 +190,8 @@ function addAnchor (input: Record<string, unknown>, path: string): void {
   if (typeof audit === 'object' && Array.isArray(audit.anchors ??= [])) audit.anchors.push({ to: 'file', path })
 }
 
-function isPostgres (text: string): boolean {
-  try { return ['postgres:', 'postgresql:'].includes(new URL(text).protocol) } catch { return false }
+function hasScheme (text: string, schemes: readonly string[]): boolean {
+  try { return schemes.includes(new URL(text).protocol) } catch { return false }
 }
 
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
@@ -235,7 +237,9 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
   }
   const databaseUrl = env['DATABASE_URL'] === '' ? undefined : env['DATABASE_URL']
   // said without its text: it holds a password
-  if (databaseUrl !== undefined && !isPostgres(databaseUrl)) problems.push('DATABASE_URL: wanted postgres://user:password@host:port/database')
+  if (databaseUrl !== undefined && !hasScheme(databaseUrl, ['postgres:', 'postgresql:'])) problems.push('DATABASE_URL: wanted postgres://user:password@host:port/database')
+  const redisUrl = env['REDIS_URL'] === '' ? undefined : env['REDIS_URL']
+  if (redisUrl !== undefined && !hasScheme(redisUrl, ['redis:', 'rediss:'])) problems.push('REDIS_URL: wanted redis://user:password@host:port/number, or rediss:// for TLS')
   if (problems.length > 0) throw new ConfigError(problems)
   const found = modelPath(env)
   return {
@@ -245,6 +249,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
     perspectives: settings.perspectives.map((folder) => resolve(root, folder)),
     model: typeof found === 'string' ? { path: found } : { missing: whyNoModel(env) },
     databaseUrl,
+    redisUrl,
     kek: env['PARALLAX_KEK'] === '' ? undefined : env['PARALLAX_KEK'],
     loopback: isLoopback(settings.host),
   }

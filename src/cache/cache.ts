@@ -21,3 +21,19 @@ export interface Cache {
   forget (sources: ReadonlySet<string>): Promise<void> | void
   close (): Promise<void>
 }
+
+/** An answer that was called for now, or that another replica has meanwhile called for and kept. */
+export type Flown<T> = { readonly called: T, /** Somebody else's call, which this one joined. */ readonly shared: boolean } | { readonly cached: CachedAnswer }
+
+/**
+ * One call for all who ask the same at the same time, streams included, within a process and over replicas that share a cache:
+ * - `call` runs at most once at a time for a key; its failure is everybody's who joined, and the next asker calls anew;
+ * - whoever joins a stream late gets it from its first chunk; a slow reader does not slow the others, within bounds;
+ * - leaving (`signal`) takes only oneself: the call's own signal is aborted when nobody is left;
+ * - whole answers and streams of one key share one call;
+ * - a replica that dies while it calls delays the others by its lease, no more; a store that is down means that each replica calls for itself.
+ */
+export interface Flights {
+  whole (key: string, call: (signal: AbortSignal) => Promise<Wire>, signal: AbortSignal): Promise<Flown<Wire>>
+  stream (key: string, call: (signal: AbortSignal) => Promise<AsyncIterable<Wire[]>>, signal: AbortSignal): Promise<Flown<AsyncIterable<Wire[]>>>
+}
