@@ -38,7 +38,17 @@ export class OpenExchange implements Exchange {
 
   begun (): Promise<void> {
     clearTimeout(this.#timer)
-    return this.#begun ??= this.#rooms.accept([this.#begin])
+    return this.#begun ?? this.#beginBy(this.#rooms.accept([this.#begin]))
+  }
+
+  /** A begin that was refused is tried again by whoever needs it next; one that was kept when it was refused is taken then, and that is as good. */
+  #beginBy (attempt: Promise<unknown>): Promise<void> {
+    const begun = this.#begun = attempt.then(() => {}, (error: unknown) => {
+      if (isTaken(error)) return
+      if (this.#begun === begun) this.#begun = undefined
+      throw error
+    })
+    return begun
   }
 
   chunk (bytes: Uint8Array, choice = 0): void {
@@ -74,12 +84,16 @@ export class OpenExchange implements Exchange {
    */
   async closeFailed (): Promise<void> {
     for (const [choice, draft] of this.#failed) {
-      try {
-        await this.#rooms.append([{ ...draft, fields: { ...draft.fields, status: 'interrupted' } }])
-      } catch (error) {
-        if (!isTaken(error)) return
-      }
+      // taken out first: the store may come and go again meanwhile, and an end counts once
       this.#failed.delete(choice)
+      try {
+        await this.#place({ ...draft, fields: { ...draft.fields, status: 'interrupted' } })
+      } catch (error) {
+        if (!isTaken(error)) {
+          this.#failed.set(choice, draft)
+          return
+        }
+      }
       this.#ended(choice)
     }
   }
@@ -91,16 +105,15 @@ export class OpenExchange implements Exchange {
     this.#rooms.closed()
   }
 
-  /** A begin that is still held back goes into the same commit as its end. */
+  /** A begin that is still held back, or that the store refused, goes into the same commit as its end: no end stands in the log without it. */
   async #place (end: LeafDraft): Promise<Receipt> {
-    if (this.#begun || this.#choices > 1) {
-      await this.begun()
-      return (await this.#rooms.append([end]))[0]!
+    if (this.#begun || this.#choices > 1) await this.begun()
+    else {
+      clearTimeout(this.#timer)
+      const both = this.#rooms.append([this.#begin, end])
+      this.#beginBy(both).catch(() => {})
+      try { return (await both)[1]! } catch (error) { if (!isTaken(error)) throw error }
     }
-    clearTimeout(this.#timer)
-    const both = this.#rooms.append([this.#begin, end])
-    this.#begun = both.then(() => {})
-    this.#begun.catch(() => {})
-    return (await both)[1]!
+    return (await this.#rooms.append([end]))[0]!
   }
 }
