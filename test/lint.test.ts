@@ -19,6 +19,7 @@ const FORBIDDEN: [folder: string, imported: string, words: RegExp][] = [
   ['src/router', '../../experts/expert.ts', /router does not know this room/],
   ['src/disclosure', '../../audit/log.ts', /disclosure does not know this room/],
   ['src/cache', '../../chat/answer.ts', /cache does not know this room/],
+  ['src/completion', '../../cache/cache.ts', /completion does not know this room/],
   ['src/limits', '../../keys/key.ts', /limits does not know this room/],
   ['src/experts', '../../engine/engine.ts', /experts does not know this room/],
   ['src/engine', '../../experts/expert.ts', /engine does not know this room/],
@@ -35,6 +36,7 @@ const ALLOWED: [folder: string, imported: string][] = [
   ['src/chat', '../../router/route.ts'],
   ['src/audit', 'node:sqlite'],
   ['src/experts', 'undici'],
+  ['src/cache', '../../completion/completion.ts'],
   ['src/cache', 'ioredis'],
   ['plugins', 'fastify'],
 ]
