@@ -46,6 +46,8 @@ export const ERRORS = {
   // what the caller may not have now
   only_if_cached: kind(504, 'invalid_request_error'),
   rate_limit_exceeded: kind(429, 'rate_limit_error', 'info', true),
+  request_exceeds_quota: kind(429, 'rate_limit_error'),
+  limits_unavailable: kind(503, 'server_error', 'error', true),
   // what stands behind the gateway
   expert_unavailable: kind(503, 'server_error', 'warn', true),
   expert_overloaded: kind(503, 'server_error', 'warn', true),
@@ -69,6 +71,8 @@ export interface ErrorOptions {
   readonly cause?: unknown
   /** Further members of the error object, e.g. the token counts of `context_length_exceeded`. */
   readonly details?: Readonly<Record<string, string | number | boolean>>
+  /** Further headers of the reply: what a limit has left. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** The one error class that leaves the gateway. Its message is shown to the caller: what was wanted, what came, what to do; never a secret or an upstream's address. */
@@ -78,6 +82,7 @@ export class ParallaxError extends Error {
   readonly param: string | null
   readonly retryAfter: number | undefined
   readonly details: Readonly<Record<string, string | number | boolean>>
+  readonly headers: Readonly<Record<string, string>>
 
   constructor (code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
@@ -85,6 +90,7 @@ export class ParallaxError extends Error {
     this.param = options.param ?? null
     this.retryAfter = options.retryAfter === undefined ? undefined : Math.min(60, Math.max(1, Math.ceil(options.retryAfter)))
     this.details = options.details ?? {}
+    this.headers = options.headers ?? {}
   }
 
   get statusCode (): number { return ERRORS[this.code].status }

@@ -39,6 +39,7 @@ const title = (code: ErrorCode): string => code.replaceAll('_', ' ').replace(/^.
 export function errorReply (error: ParallaxError, path: string, requestId: string): ErrorReply {
   const { status, retry } = ERRORS[error.code]
   const headers: Record<string, string> = {
+    ...error.headers,
     'x-should-retry': String(retry),
     'cache-control': 'no-store',
     ...(error.retryAfter !== undefined && { 'retry-after': String(error.retryAfter) }),
