@@ -3,8 +3,9 @@ import cors from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
 import plugin from 'fastify-plugin'
 import { DISCLOSURE_HEADERS } from '../src/disclosure/disclose.ts'
+import { LIMIT_HEADERS } from '../src/limits/headers.ts'
 
-const LIMIT_HEADERS = ['Retry-After', 'X-Request-Id', 'X-Should-Retry']
+const REQUEST_HEADERS = ['X-Request-Id', 'X-Should-Retry', 'Idempotency-Replayed']
 
 export default plugin(async (app: FastifyInstance) => {
   const { corsOrigins } = app.services.config
@@ -13,7 +14,7 @@ export default plugin(async (app: FastifyInstance) => {
     origin: corsOrigins.includes('*') ? '*' : [...corsOrigins],
     methods: ['GET', 'POST', 'DELETE'],
     // by name: "*" would not cover requests that carry credentials
-    exposedHeaders: [...DISCLOSURE_HEADERS, ...LIMIT_HEADERS],
+    exposedHeaders: [...DISCLOSURE_HEADERS, ...LIMIT_HEADERS, ...REQUEST_HEADERS],
     maxAge: 600,
   })
 }, { name: 'cors' })

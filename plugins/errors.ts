@@ -23,10 +23,10 @@ export default plugin(async (app: FastifyInstance) => {
     throw new ParallaxError('not_found', `There is no ${request.method} ${request.url.split('?')[0]!.slice(0, 200)} here. The paths are listed at /docs.`)
   })
 
-  /** A refusal to a known caller is a leaf; where the log cannot take it, that is the error that is told. 429 would let a flood write. */
+  /** A refusal to a known caller is a leaf; where the log cannot take it, that is the error that is told. 429, and limits that cannot be counted, would let a flood write. */
   async function onRecord (error: ParallaxError, request: FastifyRequest): Promise<ParallaxError> {
     const { caller, told } = request
-    if (!request.routeOptions.config.recorded || !caller || !told || told.record || error.statusCode === 429 || error.code === 'audit_unavailable') return error
+    if (!request.routeOptions.config.recorded || !caller || !told || told.record || error.statusCode === 429 || error.code === 'limits_unavailable' || error.code === 'audit_unavailable') return error
     try {
       const id = newId()
       await audit.append([{

@@ -10,7 +10,7 @@ declare module 'fastify' {
 const SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120]
 
 export default plugin(async (app: FastifyInstance) => {
-  const { anchors, audit, engine, experts } = app.services
+  const { anchors, audit, engine, experts, limits } = app.services
   const register = new Registry()
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 50 })
   const requests = new Counter({ name: 'parallax_http_requests_total', help: 'Replies by route and status.', labelNames: ['method', 'route', 'status'], registers: [register] })
@@ -24,6 +24,15 @@ export default plugin(async (app: FastifyInstance) => {
   new Gauge({ name: 'parallax_audit_commit_seconds', help: 'Duration of the last commit of the audit log.', registers: [register], collect () { const health = audit.health(); if (health.ok) this.set(health.lastCommitMs / 1000) } })
   new Gauge({ name: 'parallax_expert_up', help: '1 while the expert of a perspective can be asked.', labelNames: ['perspective'], registers: [register], collect () { for (const [id, expert] of experts) this.set({ perspective: id }, expert.availability().ok ? 1 : 0) } })
   new Gauge({ name: 'parallax_engine_restarts', help: 'Restarts of the embedded engine.', registers: [register], collect () { if (engine) this.set(engine.state().restarts) } })
+
+  // counted by the limits themselves, which know by which limit
+  new Counter({
+    name: 'parallax_limits_refused_total', help: 'Requests that were not let in, by the limit that stood in the way; unavailable: it could not be looked up.', labelNames: ['limit'], registers: [register],
+    collect () {
+      this.reset()
+      for (const [limit, times] of Object.entries(limits.refused)) this.inc({ limit }, times)
+    },
+  })
 
   // of several targets of a kind the worst counts
   const anchorsByKind = () => Map.groupBy(anchors.state(), (one) => one.to)

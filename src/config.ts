@@ -7,6 +7,7 @@ import { isIP } from 'node:net'
 import { isAbsolute, relative, resolve } from 'node:path'
 import { z } from 'zod'
 import { parseCosigner } from './audit/note.ts'
+import { LARGEST_QUOTA } from './quota.ts'
 import { modelPath, whyNoModel } from '../setup/model-path.js'
 
 const MIB = 1024 * 1024
@@ -55,6 +56,8 @@ export type AnchorConfig = z.infer<typeof anchor>
 const port = z.int().min(0).max(65535)
 const count = (low: number, high: number, fallback: number) => z.int().min(low).max(high).default(fallback)
 
+const quota = z.int().min(1).max(LARGEST_QUOTA).nullable().default(null)
+
 const schema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   port: port.default(3000),
@@ -90,10 +93,14 @@ const schema = z.strictObject({
     bytes: count(0, 64 * 1024 * MIB, 64 * MIB),
     ttlSeconds: count(1, 31_536_000, 3600),
   }).prefault({}),
+  /** What a key may use that sets nothing of its own; null is unlimited. */
+  quota: z.strictObject({ requestsPerMinute: quota, tokensPerMinute: quota, streams: quota, tokensPerDay: quota }).prefault({}),
   limits: z.strictObject({
     bodyBytes: count(1024, 256 * MIB, 4 * MIB),
     messages: count(1, 100_000, 2048),
     choices: count(1, 128, 8),
+    /** What a choice is taken to cost, in tokens, until it is known, where its request sets no limit. */
+    completionTokens: count(1, 10_000_000, 1024),
     /** Whole answer of an expert, in bytes. */
     answerBytes: count(1024, 1024 * MIB, 16 * MIB),
     requestReceiveMs: count(100, 600_000, 15_000),
@@ -154,6 +161,10 @@ const VARIABLES: Record<string, { path: [string, ...string[]], read: 'text' | 'n
   PARALLAX_RETENTION_DAYS: { path: ['audit', 'retentionDays'], read: 'number' },
   PARALLAX_LOG_ORIGIN: { path: ['audit', 'origin'], read: 'text' },
   PARALLAX_CACHE_BYTES: { path: ['cache', 'bytes'], read: 'number' },
+  PARALLAX_REQUESTS_PER_MINUTE: { path: ['quota', 'requestsPerMinute'], read: 'number' },
+  PARALLAX_TOKENS_PER_MINUTE: { path: ['quota', 'tokensPerMinute'], read: 'number' },
+  PARALLAX_STREAMS: { path: ['quota', 'streams'], read: 'number' },
+  PARALLAX_TOKENS_PER_DAY: { path: ['quota', 'tokensPerDay'], read: 'number' },
   PARALLAX_MAX_BODY_BYTES: { path: ['limits', 'bodyBytes'], read: 'number' },
   PARALLAX_MAX_MESSAGES: { path: ['limits', 'messages'], read: 'number' },
   PARALLAX_TOTAL_MS: { path: ['limits', 'totalMs'], read: 'number' },

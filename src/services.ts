@@ -19,6 +19,8 @@ import { LlamaExpert } from './experts/llama.ts'
 import { OpenAIExpert } from './experts/openai.ts'
 import type { KeyStore } from './keys/keys.ts'
 import { openKeyStore } from './keys/sqlite.ts'
+import type { Limits } from './limits/limits.ts'
+import { memoryLimits } from './limits/memory.ts'
 import type { Perspective } from './perspectives/perspective.ts'
 import { loadPerspectives, type Registry } from './perspectives/registry.ts'
 import { makeRetention, type Retention } from './retention/retention.ts'
@@ -39,6 +41,7 @@ export interface Services {
   readonly anchors: Anchors
   readonly keys: KeyStore
   readonly cache: Cache
+  readonly limits: Limits
   readonly retention: Retention
   readonly chat: Chat
   close (): Promise<void>
@@ -71,6 +74,8 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     if (engine) recordModels(engine, configured, (error) => log('error', 'model.unrecorded', { error }))
     const cache = memoryCache(config.cache.enabled ? config.cache.bytes : 0)
     closers.push(() => cache.close())
+    const limits = memoryLimits()
+    closers.push(() => limits.close())
     const retention = makeRetention({ audit, cache, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })
     closers.push(() => retention.close())
     const chat = makeChat({
@@ -79,7 +84,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     })
     closers.push(() => chat.close())
     anchors.start()
-    return { config, perspectives, experts, unserved, engine, audit, anchors, keys, cache, retention, chat, close: () => closeAll(closers) }
+    return { config, perspectives, experts, unserved, engine, audit, anchors, keys, cache, limits, retention, chat, close: () => closeAll(closers) }
   } catch (error) {
     await closeAll(closers)
     throw error

@@ -56,6 +56,15 @@ t.test('an address that others can reach is not called loopback', async (t) => {
   }
 })
 
+t.test('nobody is limited unless the operator says so; a limit is a whole number from 1', async (t) => {
+  t.same(loadConfig(NO_MODEL).quota, { requestsPerMinute: null, tokensPerMinute: null, streams: null, tokensPerDay: null })
+  const file = join(temporary(t), 'parallax.json')
+  writeFileSync(file, JSON.stringify({ quota: { streams: 4, tokensPerDay: null }, limits: { completionTokens: 256 } }))
+  const env = { PARALLAX_CONFIG: file, PARALLAX_REQUESTS_PER_MINUTE: '60', PARALLAX_TOKENS_PER_MINUTE: '90000', PARALLAX_TOKENS_PER_DAY: '1000000' }
+  t.match(loadConfig({ ...NO_MODEL, ...env }), { quota: { requestsPerMinute: 60, tokensPerMinute: 90_000, streams: 4, tokensPerDay: 1_000_000 }, limits: { completionTokens: 256 } })
+  t.match(problems({ PARALLAX_STREAMS: '0', PARALLAX_REQUESTS_PER_MINUTE: '1.5', PARALLAX_TOKENS_PER_DAY: 'many' }), [/^PARALLAX_REQUESTS_PER_MINUTE: /, /^PARALLAX_STREAMS: .*1/, /^PARALLAX_TOKENS_PER_DAY: /])
+})
+
 t.test('anchors are places outside of the data directory; the environment adds one to those of the file', async (t) => {
   const file = join(temporary(t), 'parallax.json')
   const vkey = 'witness.example/go+116db3fb+BIV/haxfkMt3XWwuNNzD4nxNmiJNtANcJrtFO+x5/dUR'

@@ -27,6 +27,8 @@ export interface Told {
   byModel?: boolean
   record?: string
   cacheStatus?: string
+  /** `Admission.headers`: what the key has left. */
+  limits?: Readonly<Record<string, string>>
   /** For the metrics: prompt and completion tokens; milliseconds from the request to the first words. */
   tokens?: readonly [number, number] | null
   firstChunkMs?: number

@@ -18,12 +18,11 @@ const count = (amount: number, one: string): string => `${amount} ${one}${amount
 
 /** Larger than a limit will ever be: no waiting helps. Null for all others. Asked before the store, which it spares. */
 export function tooLarge ({ quota, tokens }: Ask): Refusal | null {
-  const { tokensPerMinute, tokensPerDay, requestsPerMinute } = quota
+  const { tokensPerMinute, tokensPerDay } = quota
   const exceeded = tokensPerMinute !== null && tokens > tokensPerMinute ? [tokensPerMinute, 'minute'] : tokensPerDay !== null && tokens > tokensPerDay ? [tokensPerDay, 'day'] : null
-  const message = requestsPerMinute === 0
-    ? 'This key may send no requests.'
-    : exceeded ? `This request may cost ${count(tokens, 'token')}, and this key has ${exceeded[0]} a ${exceeded[1]}, so it can never be answered. Send a shorter prompt, set a smaller "max_completion_tokens", or ask for fewer choices.` : null
-  return message === null ? null : { by: 'too_large', error: new ParallaxError('request_exceeds_quota', message, { details: { limit: 'too_large' } }) }
+  if (!exceeded) return null
+  const message = `This request may cost ${count(tokens, 'token')}, and this key has ${exceeded[0]} a ${exceeded[1]}, so it can never be answered. Send a shorter prompt, set a smaller "max_completion_tokens", or ask for fewer choices.`
+  return { by: 'too_large', error: new ParallaxError('request_exceeds_quota', message, { details: { limit: 'too_large' } }) }
 }
 
 /** Told of the limit that takes longest: whoever waits for it has waited for all. */

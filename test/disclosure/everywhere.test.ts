@@ -16,7 +16,7 @@ function everyReply (t: any, name: string, reply: Response): void {
   t.match(reply.headers.get('x-request-id'), /^[0-9a-f-]{36}$/, `${name}: request id`)
   t.equal(reply.headers.get('x-content-type-options'), 'nosniff', name)
   const exposed = (reply.headers.get('access-control-expose-headers') ?? '').toLowerCase().split(/, */)
-  for (const header of ['ai-disclosure', 'perspective', 'perspective-notice', 'link', 'x-audit-record', 'x-request-id', 'retry-after']) t.ok(exposed.includes(header), `${name}: browsers may read ${header}`)
+  for (const header of ['ai-disclosure', 'perspective', 'perspective-notice', 'link', 'x-audit-record', 'x-request-id', 'retry-after', 'x-ratelimit-remaining-tokens', 'ratelimit', 'ratelimit-policy', 'idempotency-replayed']) t.ok(exposed.includes(header), `${name}: browsers may read ${header}`)
 }
 
 /** A model wrote it: who, how it leans, from which adapter, in headers that parse. */
