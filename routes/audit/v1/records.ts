@@ -1,12 +1,12 @@
 /** The auditor's reading: records by cursor, one record with its transcript, and the whole as NDJSON. Every read is itself a record. */
 import { Readable } from 'node:stream'
-import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { newId } from '../../../src/ids.ts'
 import { z } from 'zod'
-import { LEAF_TYPES, type Json, type RecordQuery, type StoredRecord } from '../../../src/audit/log.ts'
+import { LEAF_TYPES, type Json, type RecordQuery } from '../../../src/audit/log.ts'
 import { csvRow } from '../../../src/audit/csv.ts'
+import { exportLines, tell, textOf } from '../../../src/audit/export.ts'
 import { parseCheckpoint } from '../../../src/audit/note.ts'
 import { ParallaxError } from '../../../src/errors.ts'
 
@@ -53,20 +53,6 @@ const queryOf = (query: Query, size: number): RecordQuery => {
   }
 }
 
-function textOf (bytes: Uint8Array): string | null {
-  try { return new TextDecoder('utf-8', { fatal: true }).decode(bytes) } catch { return null }
-}
-
-/** `withPayload` false leaves the transcript out and says only whether there is one. */
-function present ({ index, id, leaf, leaf_hash, payload }: StoredRecord, withPayload: boolean): z.infer<typeof record> {
-  return {
-    index, id, leaf, leaf_hash,
-    payload: payload.state === 'present' && withPayload
-      ? { state: payload.state, base64: Buffer.from(payload.bytes).toString('base64'), text: textOf(payload.bytes), salt: Buffer.from(payload.salt).toString('base64') }
-      : { state: payload.state },
-  }
-}
-
 export default async function records (plain: FastifyInstance): Promise<void> {
   const app = plain.withTypeProvider<ZodTypeProvider>()
   const { audit } = app.services
@@ -91,7 +77,7 @@ export default async function records (plain: FastifyInstance): Promise<void> {
     await onRecord(request, { read: 'records', query: definedOf(request.query) })
     const data = await audit.records(query)
     reply.header('cache-control', 'private, no-store')
-    return { as_of: query.asOf!, next: data.length === request.query.limit ? data.at(-1)!.index : null, data: data.map((one) => present(one, false)) }
+    return { as_of: query.asOf!, next: data.length === request.query.limit ? data.at(-1)!.index : null, data: data.map((one) => tell(one, false)) }
   })
 
   app.get('/records/:id', {
@@ -107,7 +93,7 @@ export default async function records (plain: FastifyInstance): Promise<void> {
     const found = await audit.record(request.params.id)
     if (!found) throw new ParallaxError('record_not_found', `There is no record ${request.params.id} in this log.`)
     reply.header('cache-control', 'private, no-store')
-    return { ...present(found, true), ends: (await audit.endsOf(found.id)).map((one) => present(one, true)) }
+    return { ...tell(found, true), ends: (await audit.endsOf(found.id)).map((one) => tell(one, true)) }
   })
 
   app.get('/export', {
@@ -127,7 +113,7 @@ export default async function records (plain: FastifyInstance): Promise<void> {
     reply.header('cache-control', 'private, no-store')
     if (request.query.format === 'csv') return reply.type('text/csv; charset=utf-8').header('content-disposition', 'attachment; filename="export.csv"').send(Readable.from(rows(query), { objectMode: false }))
     reply.type('application/x-ndjson; charset=utf-8')
-    return reply.send(Readable.from(lines(query, checkpoint), { objectMode: false }))
+    return reply.send(Readable.from(exportLines(audit, query, checkpoint), { objectMode: false }))
   })
 
   async function * rows (query: RecordQuery): AsyncGenerator<string> {
@@ -136,23 +122,6 @@ export default async function records (plain: FastifyInstance): Promise<void> {
       const leaf = JSON.parse(one.leaf) as { type: string, t: number, key: string | null, key_seq: number | null, perspective?: { id?: string } | null, status?: string }
       yield csvRow([one.index, one.id, leaf.type, new Date(leaf.t).toISOString(), leaf.key, leaf.key_seq, leaf.perspective?.id, leaf.status, one.leaf_hash, one.leaf, one.payload.state === 'present' ? textOf(one.payload.bytes) : null])
     }
-  }
-
-  async function * lines (query: RecordQuery, checkpoint: string): AsyncGenerator<string> {
-    let count = 0
-    let first: number | null = null
-    let last: number | null = null
-    // over the bytes of all lines before the manifest: `head -n -1 export.ndjson | sha256sum`
-    const digest = createHash('sha256')
-    for await (const one of audit.stream({ ...query, payloads: true })) {
-      const line = `${JSON.stringify(present(one, true))}\n`
-      digest.update(line)
-      first ??= one.index
-      last = one.index
-      count++
-      yield line
-    }
-    yield `${JSON.stringify({ manifest: { count, first_index: first, last_index: last, as_of: query.asOf, sha256: digest.digest('hex'), origin: audit.tree.origin, verifier: audit.tree.verifier, checkpoint } })}\n`
   }
 }
 
