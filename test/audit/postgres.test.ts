@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { openPostgresLog, type PostgresLogOptions } from '../../src/audit/postgres.ts'
 import type { AuditLog } from '../../src/audit/log.ts'
 import { auditLogContract, begin, END, everything, note, soundness, treeIsSound, type Store } from '../contracts/audit-log.ts'
-import { exchange, states, transcriptsContract } from '../contracts/transcripts.ts'
+import { effect, exchange, states, transcriptsContract } from '../contracts/transcripts.ts'
 import { killedWriter } from '../fixtures/killed-writer.ts'
 import { NO_PGBOUNCER, startPgbouncer } from '../fixtures/pgbouncer.ts'
 import { NO_POSTGRES, startPostgres } from '../fixtures/postgres.ts'
@@ -34,7 +34,7 @@ function shared (): { open (t: Test, more?: Partial<PostgresLogOptions>): Promis
 const store = (address: (url: string) => string = (url) => url) => (t: Test): Store => {
   const directory = temporary(t)
   const url = server!.database().then(address)
-  return { open: async () => openPostgresLog({ url: await url, directory }) }
+  return { open: async (options) => openPostgresLog({ url: await url, directory, ...options }) }
 }
 
 t.test('PostgreSQL keeps the audit log\'s contract', { skip }, async (t) => { auditLogContract(t, store()) })
@@ -63,7 +63,7 @@ t.test('three replicas write one log: places without gaps, key_seq without gaps,
   }
   // what one erases is gone for all
   const { record } = (await replicas[0].transcripts.ofUser({ tenant: 't_1', user: '2' }, 1))[0]!
-  await replicas[1].append([note(null, { type: 'erasure', effect: { erase: [record] } })])
+  await replicas[1].append([effect('erasure', { erase: [record] })])
   t.same(await states(replicas[2], record), ['erased', 'erased'])
   await Promise.all(replicas.map((log) => log.close()))
 })
@@ -281,7 +281,7 @@ t.test('an erasure leaves nothing of what was sealed in the table, once it is va
   const [{ bytes, file }] = await db.sql(`SELECT bytes, current_setting('data_directory') || '/' || pg_relation_filepath('parallax.payload') AS file FROM parallax.payload WHERE record = '${record}' LIMIT 1`) as [{ bytes: Buffer, file: string }]
   await db.sql('CHECKPOINT')
   t.ok(readFileSync(file).includes(bytes), 'there before')
-  await log.append([note(null, { type: 'erasure', effect: { erase: [record] } })])
+  await log.append([effect('erasure', { erase: [record] })])
   await db.sql('CHECKPOINT')
   t.notOk(readFileSync(file).includes(bytes), 'gone after')
   await log.close()

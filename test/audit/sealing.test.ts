@@ -8,7 +8,7 @@ import { keyringOf, kekOf, readKeks } from '../../src/audit/seal/keyring.ts'
 import { newRecordKey, rewrap, seal, unseal } from '../../src/audit/seal/seal.ts'
 import { openSqliteLog } from '../../src/audit/sqlite.ts'
 import { begin, END, note, soundness, type Store } from '../contracts/audit-log.ts'
-import { exchange, states, transcriptsContract } from '../contracts/transcripts.ts'
+import { effect, exchange, states, transcriptsContract } from '../contracts/transcripts.ts'
 import { temporary } from '../helper.ts'
 
 t.test('SQLite keeps the transcripts\' contract', async (t) => {
@@ -45,7 +45,7 @@ t.test('an erasure overwrites what was sealed, and its keys: neither is left in 
   const pieces = sealed.flatMap((one) => [one.bytes, one.wrapped, one.salt].map((bytes) => Buffer.from(bytes)))
   t.equal(pieces.length, 6)
   t.ok(pieces.every((piece) => onDisk(directory).includes(piece)), 'there before')
-  await log.append([note(null, { type: 'erasure', effect: { erase: [record] } })])
+  await log.append([effect('erasure', { erase: [record] })])
   t.ok(pieces.every((piece) => !onDisk(directory).includes(piece)), 'gone after')
   t.same(await states(log, record), ['erased', 'erased'])
   await log.close()

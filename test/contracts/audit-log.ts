@@ -3,14 +3,16 @@ import { createHash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 import type { Test } from 'tap'
 import { v7 as uuidv7 } from 'uuid'
+import { exportLines } from '../../src/audit/export.ts'
 import type { AuditLog, LeafDraft, StoredRecord } from '../../src/audit/log.ts'
 import { RightEdge, rootOf, verifyConsistency, verifyInclusion } from '../../src/audit/merkle.ts'
 import { openNote, parseCheckpoint, parseVerifier } from '../../src/audit/note.ts'
 import { nodesFromTiles, parseEntryBundle, parseTlogProof, splitHashes, tileWidth } from '../../src/audit/tile.ts'
+import { verifyExport, type VerifyOptions } from '../../src/audit/verify.ts'
 
 /** A store to be opened, closed and opened again. */
 export interface Store {
-  open (): Promise<AuditLog>
+  open (options?: { readonly clock?: () => number }): Promise<AuditLog>
 }
 
 const sha256 = (...parts: Uint8Array[]): string => createHash('sha256').update(Buffer.concat(parts)).digest('base64')
@@ -24,7 +26,14 @@ export async function everything (log: AuditLog): Promise<StoredRecord[]> {
   return all
 }
 
-/** Indices without gaps, key_seq without gaps, hashes and commitments that can be recomputed, canonical bytes, time that never runs back, every begin ended. */
+/** `parallax verify` over what an auditor would pull now, with the log's own key. */
+export async function verified (log: AuditLog, options: VerifyOptions = {}): ReturnType<typeof verifyExport> {
+  const checkpoint = log.tree.checkpoint()
+  const lines = exportLines(log, { asOf: parseCheckpoint(checkpoint).size }, checkpoint)
+  return verifyExport((async function * () { for await (const line of lines) yield line.slice(0, -1) })(), { verifier: log.tree.verifier, ...options })
+}
+
+/** Indices without gaps, key_seq without gaps, hashes and commitments that can be recomputed, canonical bytes, time that never runs back, every begin ended; and `verify` agrees. */
 export async function soundness (t: Test, log: AuditLog): Promise<StoredRecord[]> {
   const all = await everything(log)
   t.same(all.map((one) => one.index), all.map((_, index) => index), 'indices without gaps')
@@ -52,6 +61,7 @@ export async function soundness (t: Test, log: AuditLog): Promise<StoredRecord[]
   }
   t.same(wrong, [])
   t.same([...open].filter(([, missing]) => missing !== 0), [], 'every begin has its ends')
+  t.same((await verified(log)).wrong, [], 'a stranger finds nothing wrong')
   return all
 }
 
@@ -205,6 +215,32 @@ export function auditLogContract (t: Test, make: (t: Test) => Store): void {
       }
       await log.close()
     }
+  })
+
+  t.test('a clock that steps back is on record once, and the log\'s time stands still meanwhile, also across a restart', async (t) => {
+    const store = make(t)
+    let now = 1_000_000
+    const clock = (): number => now
+    let log = await store.open({ clock })
+    await log.append([note()])
+    now -= 60_000
+    await log.append([note()])
+    await log.append([note()])
+    now += 120_000
+    await log.append([note()])
+    const leaves = (await soundness(t, log)).map((one) => JSON.parse(one.leaf))
+    t.same(leaves.map((leaf) => leaf.type), ['log.start', 'audit.read', 'clock.anomaly', 'audit.read', 'audit.read', 'audit.read'])
+    t.equal(leaves[2].behind_ms, 60_000)
+    t.same(leaves.map((leaf) => leaf.t), [1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_000_000, 1_060_000])
+    await log.close()
+    now -= 500_000
+    log = await store.open({ clock })
+    await log.append([note()])
+    const after = (await soundness(t, log)).map((one) => JSON.parse(one.leaf)).slice(leaves.length)
+    t.same(after.map((leaf) => leaf.type), ['log.stop', 'clock.anomaly', 'log.start', 'audit.read'])
+    t.equal(after[1].behind_ms, 500_000)
+    t.same(after.map((leaf) => leaf.t), [1_060_000, 1_060_000, 1_060_000, 1_060_000])
+    await log.close()
   })
 
   t.test('closing ends what is open as interrupted, and everything is there again after a restart', async (t) => {

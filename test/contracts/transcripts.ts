@@ -4,7 +4,11 @@ import { v7 as uuidv7 } from 'uuid'
 import type { AuditLog, Effect, LeafDraft, Owner } from '../../src/audit/log.ts'
 import { begin, END, everything, note, soundness, treeIsSound, type Store } from './audit-log.ts'
 
-const effect = (type: LeafDraft['type'], doing: Effect): LeafDraft => note(null, { type, effect: doing })
+/** A leaf that does something to transcripts, and says what, as retention's do. */
+export function effect (type: LeafDraft['type'], doing: Effect): LeafDraft {
+  const fields = 'erase' in doing ? { records: doing.erase } : 'expire' in doing ? doing.expire : {}
+  return note(null, { type, fields, effect: doing })
+}
 
 /** One whole exchange of an owner's; its record. */
 export async function exchange (log: AuditLog, owner?: Owner): Promise<string> {
