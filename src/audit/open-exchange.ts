@@ -1,7 +1,7 @@
 /** One exchange between its begin and its ends, over any store that can append. */
 import { newId } from '../ids.ts'
 import type { Exchange, LeafDraft, Receipt } from './log.ts'
-import { isTaken } from './queue.ts'
+import { isTaken, isUnsure } from './queue.ts'
 
 type End = Parameters<Exchange['end']>[0]
 
@@ -24,6 +24,8 @@ export class OpenExchange implements Exchange {
   /** Ends that the store refused, by choice. */
   readonly #failed = new Map<number, LeafDraft>()
   #begun: Promise<void> | undefined
+  /** A begin was refused that may be kept all the same. */
+  #perhapsBegun = false
   #timer: NodeJS.Timeout | undefined
   #durableEnds = 0
 
@@ -45,6 +47,7 @@ export class OpenExchange implements Exchange {
   #beginBy (attempt: Promise<unknown>): Promise<void> {
     const begun = this.#begun = attempt.then(() => {}, (error: unknown) => {
       if (isTaken(error)) return
+      this.#perhapsBegun ||= isUnsure(error)
       if (this.#begun === begun) this.#begun = undefined
       throw error
     })
@@ -73,7 +76,9 @@ export class OpenExchange implements Exchange {
       this.#ended(choice)
       return receipt
     } catch (error) {
-      this.#failed.set(choice, draft)
+      // of what never began nothing is on record, and nothing is to be closed: an outage must not pile up what it refuses
+      if (this.#begun || this.#perhapsBegun) this.#failed.set(choice, draft)
+      else this.#rooms.closed()
       throw error
     }
   }

@@ -119,7 +119,7 @@ export class CommitQueue {
       } catch (error) {
         // the writer itself has died: nobody can say what was kept
         this.#goDown((error as Error).message)
-        for (const { reject } of calls) reject(unavailable(this.#down!, error))
+        for (const { reject } of calls) reject(unsure(this.#down!, error))
       }
     }
     this.#busy = false
@@ -137,7 +137,7 @@ export class CommitQueue {
       const mine = outcomes.slice(at, at += entries.length)
       const refused = mine.find((one) => typeof one === 'string')
       if (refused === 'duplicate') reject(new TakenError(`A record with the id ${entries[0]!.id} is in the log already.`))
-      else if (refused === 'refused') reject(unavailable(reason ?? 'the store refused'))
+      else if (refused === 'refused') reject(unsure(reason ?? 'the store refused'))
       else resolve(mine.map((one, place) => typeof one === 'string' ? never() : { record: entries[place]!.id, index: one.index, key_seq: one.keySeq, leaf_hash: one.hash.toString('base64') }))
     }
   }
@@ -178,8 +178,14 @@ class TakenError extends ParallaxError {
 
 export const isTaken = (error: unknown): boolean => error instanceof TakenError
 
+/** The store was asked and refused: the leaves may be kept all the same. Every other refusal means that they are not. */
+class UnsureError extends ParallaxError {}
+
+export const isUnsure = (error: unknown): boolean => error instanceof UnsureError
+
 const never = (): never => { throw new Error('unreachable') }
 
-function unavailable (reason: string, cause?: unknown): ParallaxError {
-  return new ParallaxError('audit_unavailable', `The audit log cannot commit (${reason}), and nothing is answered that it does not hold. Try again later.`, { retryAfter: 5, cause })
-}
+const refusal = (reason: string): string => `The audit log cannot commit (${reason}), and nothing is answered that it does not hold. Try again later.`
+const RETRY_AFTER = 5
+const unavailable = (reason: string): ParallaxError => new ParallaxError('audit_unavailable', refusal(reason), { retryAfter: RETRY_AFTER })
+const unsure = (reason: string, cause?: unknown): ParallaxError => new UnsureError('audit_unavailable', refusal(reason), { retryAfter: RETRY_AFTER, cause })
