@@ -24,12 +24,14 @@ interface Call { readonly entries: readonly Entry[], readonly bytes: number, rea
 export class CommitQueue {
   readonly #writer: Writer
   readonly #limits: QueueLimits
-  /** Called when a store that had refused commits again. */
+  /** Called when a store that had refused commits again, and when there is room again where there was none. */
   onUp: () => void = () => {}
   #waiting: Call[] = []
   #waitingEntries = 0
   #waitingBytes = 0
   #busy = false
+  /** Something was turned away because too much was waiting. */
+  #overflowed = false
   #down: string | null = null
   #probe: NodeJS.Timeout | undefined
   #calls = 0
@@ -66,7 +68,10 @@ export class CommitQueue {
       const call = ++this.#calls % 0xffff_fff0
       const entries = drafts.map((draft) => prepare(draft, call, this.#subjectKey))
       const bytes = entries.reduce((sum, entry) => sum + entry.template.head.length + entry.template.tail.length + (entry.payload?.length ?? 0), 0)
-      if (this.#waitingEntries + entries.length > this.#limits.entries || this.#waitingBytes + bytes > this.#limits.bytes) throw unavailable('more is waiting to be written than may wait')
+      if (this.#waitingEntries + entries.length > this.#limits.entries || this.#waitingBytes + bytes > this.#limits.bytes) {
+        this.#overflowed = true
+        throw unavailable('more is waiting to be written than may wait')
+      }
       this.#waiting.push({ entries, bytes, accepted, resolve, reject })
       this.#waitingEntries += entries.length
       this.#waitingBytes += bytes
@@ -124,6 +129,9 @@ export class CommitQueue {
     }
     this.#busy = false
     for (const resolve of this.#idle.splice(0)) resolve()
+    if (!this.#overflowed || this.#down !== null) return
+    this.#overflowed = false
+    this.onUp()
   }
 
   async #commit (calls: readonly Call[]): Promise<void> {

@@ -7,7 +7,7 @@ import t from 'tap'
 import { canonical } from '../../src/canonical.ts'
 import { openForWriting } from '../../src/audit/sqlite/database.ts'
 import { openSqliteLog } from '../../src/audit/sqlite.ts'
-import { auditLogContract, begin, note, soundness } from '../contracts/audit-log.ts'
+import { auditLogContract, begin, END, note, soundness } from '../contracts/audit-log.ts'
 import { killedWriter } from '../fixtures/killed-writer.ts'
 import { temporary, until } from '../helper.ts'
 
@@ -98,6 +98,19 @@ t.test('more than may wait is refused at once, and what waits is still written',
   t.ok(log.health().ok, 'which is no failure of the store')
   await log.append([note()])
   await t.rejects(log.append([note('k_1', { payload: Buffer.alloc(2_000_000) })]), { code: 'audit_unavailable' })
+  await soundness(t, log)
+  await log.close()
+})
+
+t.test('an end that was turned away because too much was waiting is written when there is room, without a restart', async (t) => {
+  const log = await openSqliteLog({ directory: temporary(t), limits: { entries: 10 } })
+  const exchange = log.open(begin())
+  await exchange.begun()
+  const crowd = Promise.allSettled(Array.from({ length: 30 }, () => log.append([note()])))
+  await t.rejects(exchange.end(END), { code: 'audit_unavailable', message: /more is waiting/ })
+  await crowd
+  const [end] = await until(async () => { const ends = await log.endsOf(exchange.record); return ends.length > 0 && ends })
+  t.match(JSON.parse(end!.leaf), { status: 'interrupted' }, 'its caller was told so')
   await soundness(t, log)
   await log.close()
 })
