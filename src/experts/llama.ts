@@ -1,30 +1,38 @@
 /** An expert behind llama.cpp's wire: one server, several adapters, chosen by the scales that every request carries. */
-import type { Availability, ExpertRequest, Wire } from './expert.ts'
-import { OpenAIExpert, type EndpointOptions } from './openai.ts'
+import type { Availability, Expert, ExpertFacts, ExpertRequest, Mixing, Wire } from './expert.ts'
+import { OpenAIExpert, type OpenAIOptions } from './openai.ts'
 
-export interface LlamaOptions extends EndpointOptions {
-  /** The server's whole adapter list. A request that names only some would inherit the others' scales from the request before. */
-  readonly lora: readonly { readonly id: number, readonly scale: number }[]
-  /** What the engine's supervisor knows; absent for a server of someone else's. */
-  readonly availability?: () => Availability
+/** The server's whole adapter list. A request that names only some would inherit the others' scales from the request before. */
+export type Scales = readonly { readonly id: number, readonly scale: number }[]
+
+export interface LlamaOptions extends OpenAIOptions {
+  readonly lora: Scales
+  /** What is known of the server besides: by the engine's supervisor, or by the check of a server of someone else's. */
+  readonly availability?: (() => Availability) | undefined
 }
 
 export class LlamaExpert extends OpenAIExpert {
-  readonly #lora: LlamaOptions['lora']
+  readonly lora: Scales
+  readonly mixing: Mixing
   readonly #availability: (() => Availability) | undefined
 
   constructor (options: LlamaOptions) {
     super(options)
-    this.#lora = options.lora
+    this.lora = options.lora
     this.#availability = options.availability
+    this.mixing = { server: `llama ${this.transport.server}`, mix: (facts, parts) => this.#mix(facts, parts) }
   }
 
   override availability (): Availability { return this.#availability?.() ?? { ok: true } }
 
+  #mix (facts: ExpertFacts, parts: readonly { readonly expert: Expert, readonly weight: number }[]): Expert {
+    return new LlamaExpert({ facts, at: this.transport, lora: weighted(parts.map(({ expert, weight }) => ({ lora: (expert as LlamaExpert).lora, weight }))), availability: this.#availability })
+  }
+
   protected override wireRequest (request: ExpertRequest, stream: boolean): Record<string, unknown> {
     const { n: _n, ...rest } = super.wireRequest(request, stream)
     // cache_prompt: a server that keeps the prompt's KV would answer B from A's state (llama.cpp 26207, 30129)
-    return { ...rest, lora: this.#lora, cache_prompt: false }
+    return { ...rest, lora: this.lora, cache_prompt: false }
   }
 
   /** llama.cpp answers one choice a request: `n` is asked for one by one, each choice with a seed of its own. */
@@ -49,6 +57,14 @@ export class LlamaExpert extends OpenAIExpert {
       throw error
     }
   }
+}
+
+/** Each adapter's scale, summed by weight; the base alone contributes zeros. Adapters are linear in their scale, so this is the mixture itself. */
+function weighted (parts: readonly { readonly lora: Scales, readonly weight: number }[]): Scales {
+  const sums = new Map<number, number>()
+  for (const { lora, weight } of parts) for (const { id, scale } of lora) sums.set(id, (sums.get(id) ?? 0) + weight * scale)
+  // 0.1 + 0.2 is 0.30000000000000004, and would be a setting of its own
+  return [...sums].map(([id, scale]) => ({ id, scale: Math.round(scale * 1e6) / 1e6 })).toSorted((a, b) => a.id - b.id)
 }
 
 function fanOut (request: ExpertRequest): ExpertRequest[] {

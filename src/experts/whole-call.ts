@@ -6,7 +6,10 @@ export interface WholeAnswer { readonly status: number, readonly retryAfter: str
 /** The answer is longer than the limit. */
 export class TooLong extends Error { override readonly name = 'TooLong' }
 
-/** Rejects with undici's error, TooLong, or the signal's reason. Aborting ends the call at once. */
+/** The call broke after the answer had begun; its cause is undici's error. */
+export class BrokenOff extends Error { override readonly name = 'BrokenOff' }
+
+/** Rejects with undici's error, BrokenOff, TooLong, or the signal's reason. Aborting ends the call at once. */
 export function wholeCall (pool: Pool, options: Dispatcher.DispatchOptions, limit: number, signal: AbortSignal): Promise<WholeAnswer> {
   return new Promise((resolve, reject) => {
     const parts: Buffer[] = []
@@ -41,7 +44,7 @@ export function wholeCall (pool: Pool, options: Dispatcher.DispatchOptions, limi
       },
       onResponseError (_controller, error) {
         signal.removeEventListener('abort', leave)
-        reject(error)
+        reject(status === 0 || error instanceof TooLong ? error : new BrokenOff('after the first byte', { cause: error }))
       },
     })
   })
