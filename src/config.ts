@@ -8,6 +8,7 @@ import { isAbsolute, relative, resolve } from 'node:path'
 import { z } from 'zod'
 import { parseCosigner } from './audit/note.ts'
 import { LARGEST_QUOTA } from './quota.ts'
+import { electionWindow } from './router/policy/document.ts'
 import { modelPath, whyNoModel } from '../setup/model-path.js'
 
 const MIB = 1024 * 1024
@@ -77,6 +78,10 @@ const schema = z.strictObject({
     contextSize: count(128, 131_072, 2048),
     sequences: count(1, 64, 4),
     queueLimit: count(0, 10_000, 64),
+  }).prefault({}),
+  policy: z.strictObject({
+    /** Times in which the policy's rules for elections apply as well; none unless they are set here. */
+    electionWindows: z.array(electionWindow).max(64).default([]),
   }).prefault({}),
   audit: z.strictObject({
     /** The log's name in its checkpoints, such as example.com/parallax; once chosen it stays. Absent: made from the log's key. */

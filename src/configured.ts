@@ -13,7 +13,7 @@ import type { Expert } from './experts/expert.ts'
 import { newId } from './ids.ts'
 import type { Perspective } from './perspectives/perspective.ts'
 import { writePrivate } from './private-file.ts'
-import { POLICY_VERSION, policyDigest } from './router/policy.ts'
+import type { Policy } from './router/policy.ts'
 
 const FILE = 'configuration.sha256'
 
@@ -39,11 +39,11 @@ const spokenBy = ({ config, experts }: Rooms, { id, alias, label, lean, version,
 }
 
 /** Appends `config.changed` where anything that an answer depends on is another than at the last start on this data directory. Throws `audit_unavailable`. */
-export async function recordConfiguration (rooms: Rooms): Promise<void> {
-  const { config, perspectives, audit } = rooms
+export async function recordConfiguration (rooms: Rooms & { readonly policy: Pick<Policy, 'version' | 'sha256' | 'electionWindows'> }): Promise<void> {
+  const { config, perspectives, policy, audit } = rooms
   const now = {
     perspectives: perspectives.map((one) => spokenBy(rooms, one)),
-    policy: { version: POLICY_VERSION, sha256: policyDigest() },
+    policy: { version: policy.version, sha256: policy.sha256, election_windows: policy.electionWindows.map((one) => ({ ...one, candidates: [...one.candidates] })) },
     provider: config.provider,
     retention_days: config.audit.retentionDays,
   }

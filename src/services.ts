@@ -19,6 +19,7 @@ import { openKeyStore } from './keys/sqlite.ts'
 import type { Limits } from './limits/limits.ts'
 import { memoryLimits } from './limits/memory.ts'
 import { loadPerspectives, type Registry } from './perspectives/registry.ts'
+import { loadPolicy, type Policy } from './router/policy.ts'
 import { makeRetention, type Retention } from './retention/retention.ts'
 import { buildExperts } from './serving.ts'
 
@@ -39,6 +40,7 @@ export interface Services {
   readonly keys: KeyStore
   readonly cache: Cache
   readonly limits: Limits
+  readonly policy: Policy
   readonly retention: Retention
   readonly chat: Chat
   close (): Promise<void>
@@ -47,13 +49,14 @@ export interface Services {
 /** How the stores are opened; a test hands in one that can be made to fail. */
 export interface Openers { readonly audit?: (directory: string) => Promise<AuditLog> }
 
-/** Throws ConfigError, PerspectiveError or the stores' own errors; what was opened by then is closed again. */
+/** Throws ConfigError, PerspectiveError, PolicyError or the stores' own errors; what was opened by then is closed again. */
 export async function buildServices (config: Config, log: ServiceLog, openers: Openers = {}): Promise<Services> {
   const perspectives = loadPerspectives(config.perspectives)
   const strays = Object.keys(config.experts).filter((id) => !perspectives.list().some((one) => one.id === id))
   if (strays.length > 0) {
     throw new ConfigError(strays.map((id) => `experts.${id}: no perspective of this id is declared in ${config.perspectives.join(', ')}; known are ${perspectives.list().map((one) => one.id).join(', ') || 'none'}`))
   }
+  const policy = loadPolicy({ electionWindows: config.policy.electionWindows })
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const closers: (() => Promise<void> | void)[] = []
   try {
@@ -66,7 +69,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     const { engine, experts, unserved } = buildExperts(config, perspectives, log)
     if (engine) closers.push(() => engine.close())
     closers.push(...[...experts.values()].map((expert) => () => expert.close()))
-    const configured = { config, perspectives: perspectives.list(), experts, audit }
+    const configured = { config, perspectives: perspectives.list(), policy, experts, audit }
     await recordConfiguration(configured)
     if (engine) recordModels(engine, configured, (error) => log('error', 'model.unrecorded', { error }))
     const cache = memoryCache(config.cache.enabled ? config.cache.bytes : 0)
@@ -76,12 +79,12 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     const retention = makeRetention({ audit, cache, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })
     closers.push(() => retention.close())
     const chat = makeChat({
-      config, perspectives, experts, audit, cache,
+      config, perspectives, policy, experts, audit, cache,
       onError: (error, requestId) => log('error', 'chat.failed', { requestId, error }),
     })
     closers.push(() => chat.close())
     anchors.start()
-    return { config, perspectives, experts, unserved, engine, audit, anchors, keys, cache, limits, retention, chat, close: () => closeAll(closers) }
+    return { config, perspectives, experts, unserved, engine, audit, anchors, keys, cache, limits, policy, retention, chat, close: () => closeAll(closers) }
   } catch (error) {
     await closeAll(closers)
     throw error

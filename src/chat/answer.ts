@@ -12,12 +12,12 @@ import { ParallaxError } from '../errors.ts'
 import type { Expert, Wire } from '../experts/expert.ts'
 import type { Caller } from '../keys/keys.ts'
 import type { Registry } from '../perspectives/registry.ts'
-import { rule } from '../router/policy.ts'
+import type { Policy } from '../router/policy.ts'
 import { route, type Route } from '../router/route.ts'
 import { answerId, choicesOf, presentCompletion, textCompletion, toChunks, tokensOf, withMember, type Frame } from './completion.ts'
 import { beginLeaf, endBroken, endFields, receiptMember } from './exchange.ts'
 import { FrameStream, ReaderGone } from './frame-stream.ts'
-import { endUser, expertRequest, lastUserText, parseChatRequest } from './request.ts'
+import { conversationOf, endUser, expertRequest, parseChatRequest } from './request.ts'
 import { relay } from './stream.ts'
 
 /** What the reply has to say beside its body, filled in as it becomes known: errors carry what applies by then. */
@@ -52,6 +52,7 @@ export type ChatReply = { readonly kind: 'json', readonly text: string } | { rea
 export interface ChatRooms {
   readonly config: Pick<Config, 'limits' | 'cache' | 'provider'>
   readonly perspectives: Registry
+  readonly policy: Policy
   readonly experts: ReadonlyMap<string, Expert>
   readonly audit: AuditLog
   readonly cache: Cache
@@ -93,7 +94,7 @@ export function makeChat (rooms: ChatRooms): Chat {
     const { told, caller } = call
     const request = parseChatRequest(call.body, config.limits)
     const chosen = route({ body: request.perspective, header: call.perspectiveHeader, model: request.model, keyDefault: caller.defaultPerspective }, rooms.perspectives)
-    const ruling = rule(lastUserText(request))
+    const ruling = rooms.policy.rule(conversationOf(request), new Date())
     const expert = rooms.experts.get(chosen.perspective.id)
     const disclosure = told.disclosure = ruling ? disclosePolicy(chosen.perspective, ruling) : expert ? disclosureOf(chosen, expert) : unserved(chosen)
     const forExpert = expertRequest(request)
@@ -118,7 +119,7 @@ export function makeChat (rooms: ChatRooms): Chat {
     told.record = exchange.record
     told.byModel = !ruling
     const frame: Frame = { id: answerId(exchange.record), created: Math.floor(Date.now() / 1000), disclosure }
-    const ready = ruling ? textCompletion(ruling.text) : hit?.completion
+    const ready = ruling ? textCompletion(ruling.text, ruling.kind === 'refuse' ? 'content_filter' : 'stop') : hit?.completion
     const source = hit?.source ?? null
     const keep = key && wish.store && !hit ? (completion: Wire, end: string) => remember(key, completion, end, wish.maxAge) : undefined
     const timer = setTimeout(() => call.work.abort(new ParallaxError('expert_timeout', `The answer took longer than ${config.limits.totalMs} ms.`)), config.limits.totalMs)

@@ -28,8 +28,8 @@ export function presentChunk (chunk: Wire, { id, created, disclosure }: Frame, o
 /** Adds a member to an object's JSON text without parsing it again. */
 export const withMember = (json: string, name: string, value: unknown): string => `${json.slice(0, -1)},${JSON.stringify(name)}:${JSON.stringify(value)}}`
 
-/** A fixed text as a completion: what the policy answers with. Nobody's tokens were spent on it. */
-export const textCompletion = (text: string): Wire => ({
-  choices: [{ index: 0, message: { role: 'assistant', content: text, refusal: null }, logprobs: null, finish_reason: 'stop' }],
+/** A fixed text as a completion: what the policy answers with. Nobody's tokens were spent on it; `content_filter` says that an answer was withheld. */
+export const textCompletion = (text: string, finish: 'stop' | 'content_filter' = 'stop'): Wire => ({
+  choices: [{ index: 0, message: { role: 'assistant', content: text, refusal: null }, logprobs: null, finish_reason: finish }],
   usage: { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
 })

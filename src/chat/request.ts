@@ -1,6 +1,7 @@
 /** A chat request as it may come: what Parallax reads is checked, the rest is passed through untouched. Knows nothing of routes or experts. */
 import { z } from 'zod'
 import { ParallaxError } from '../errors.ts'
+import type { Conversation } from '../router/policy.ts'
 
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'function'] as const
 
@@ -69,12 +70,17 @@ export function parseChatRequest (body: unknown, limits: RequestLimits): ChatReq
   return request
 }
 
-/** The text of the last message of role user: what the policy looks at. */
-export function lastUserText (request: ChatRequest): string {
-  const content = request.messages.findLast((one) => one.role === 'user')?.content
-  if (typeof content === 'string') return content
-  return (content ?? []).map((part) => typeof part['text'] === 'string' ? part['text'] : '').join('\n')
+const textOf = (content: ChatRequest['messages'][number]['content']): string =>
+  typeof content === 'string' ? content : (content ?? []).map((part) => typeof part['text'] === 'string' ? part['text'] : '').join('\n')
+
+/** What the policy looks at: all that the application and the user said, none of what a model answered. */
+export function conversationOf ({ messages }: ChatRequest): Conversation {
+  const by = (...roles: string[]): string[] => messages.filter(({ role }) => roles.includes(role)).map(({ content }) => textOf(content))
+  return { system: by('system', 'developer').join('\n'), users: by('user') }
 }
+
+/** The last turn alone. */
+export const lastUserText = (request: ChatRequest): string => conversationOf(request).users.at(-1) ?? ''
 
 /** The tenant's own name for whoever asks: what erasure by end user goes by. */
 export const endUser = (request: ChatRequest): string | undefined => request.safety_identifier || request.user || undefined

@@ -1,0 +1,114 @@
+/** The policy's rules on words that were found: which rule a text falls under, alone or together with what was said before. Knows nothing of files. */
+import type { PolicyDocument, PolicyRule } from './document.ts'
+import { MOST_GATED, phraseFinder, type Occurrences } from './phrases.ts'
+import { wordsOf, type Words } from './words.ts'
+
+/** A combination's phrases stand within so many words of its first one. */
+const NEAR = 60
+/** Where an ask is put together from several turns, they may be further apart. */
+const NEAR_OVER_TURNS = 240
+/** "You must not: …" reaches so far, or to the sentence's end. */
+const FORBIDDEN_WORDS = 60
+
+type Part = keyof PolicyDocument['reading']
+
+/** A text as it is compared. Most texts are never searched: `gate` already says that nothing can be found. */
+export interface Reading {
+  readonly words: readonly string[]
+  readonly gate: number
+  readonly found: () => Occurrences
+}
+
+export interface Finding { readonly rule: PolicyRule, readonly language: string }
+
+export interface RuleBook {
+  /** Quoted words are left out where the text asks to translate or to sum up. */
+  read (text: string): Reading
+  /** A system prompt likewise; what it forbids is left out. */
+  readSystem (text: string): Reading
+  /** The first rule that the words fall under. `joint`: some of them have to stand before that place, some from it on. */
+  judge (reading: Reading, only: (rule: PolicyRule) => boolean, joint?: number): Finding | null
+  join (before: Reading, last: Reading): Reading
+  /** Whether a phrase of the list begins among the first words. */
+  has (reading: Reading, part: Part, firstWords?: number): boolean
+}
+
+/** Compiles a document. Names that lead nowhere and phrases that cannot be read are handed to `problem`, all of them. */
+export function ruleBook (document: PolicyDocument, problem: (where: string, what: string) => void): RuleBook {
+  const finder = phraseFinder(document.phrases, problem)
+  const places = new Map(finder.names.map((name, at) => [name, at]))
+  const place = (name: string, where: string): number => {
+    const at = places.get(name)
+    if (at === undefined) problem(where, `there is no list of phrases "${name}"`)
+    return at ?? -1
+  }
+  const combined = document.rules.flatMap((rule, nth) => rule.when.map((one, at) => ({
+    rule,
+    language: one.language,
+    all: one.all.map((name) => place(name, `rules.${nth}.when.${at}.all`)),
+    unless: [...one.unless, ...rule.unless].map((name) => place(name, `rules.${nth}.when.${at}.unless`)),
+  })))
+  const gated = [...new Set(combined.flatMap(({ all }) => all))]
+  if (gated.length > MOST_GATED) problem('rules', `combinations of ${gated.length} lists in all; at most ${MOST_GATED} can be told apart`)
+  const rules = combined.map((one) => ({ ...one, gate: one.all.reduce((bits, list) => bits | 1 << gated.indexOf(list), 0) }))
+  const parts = Object.fromEntries(Object.entries(document.reading).map(([part, name]) => [part, place(name, `reading.${part}`)])) as Record<Part, number>
+  const gate = finder.gate(gated)
+
+  function reading (words: readonly string[], bits = gate(words)): Reading {
+    let found: Occurrences | undefined
+    return { words, gate: bits, found: () => found ??= finder.find(words) }
+  }
+
+  function read (text: string): Reading {
+    const said = wordsOf(text)
+    const whole = reading(said.words)
+    return whole.gate === 0 || (said.colon < 0 && !said.quoted) ? whole : withoutQuoted(whole, said)
+  }
+
+  function withoutQuoted (whole: Reading, { words, quoted, colon }: Words): Reading {
+    // the verb itself has to stand outside of what it is about
+    const verb = whole.found()[parts.transforms]!.find(([at]) => !quoted?.[at])
+    if (!verb) return whole
+    const end = colon > verb[0] ? colon : words.length
+    return quoted || end < words.length ? reading(words.filter((_, at) => !quoted?.[at] && at < end)) : whole
+  }
+
+  function readSystem (text: string): Reading {
+    const whole = reading(wordsOf(text).words)
+    if (whole.gate === 0) return whole
+    const { words } = whole
+    const forbids = whole.found()[parts.forbids]!
+    if (forbids.length === 0) return whole
+    const forbidden = new Uint8Array(words.length)
+    for (const [from] of forbids) {
+      const end = words.indexOf('.', from)
+      forbidden.fill(1, from, Math.min(end < 0 ? words.length : end, from + FORBIDDEN_WORDS))
+    }
+    return reading(words.filter((_, at) => forbidden[at] === 0))
+  }
+
+  function judge (text: Reading, only: (rule: PolicyRule) => boolean, joint?: number): Finding | null {
+    const near = joint === undefined ? NEAR : NEAR_OVER_TURNS
+    for (const { rule, language, gate: bits, all, unless } of rules) {
+      if ((text.gate & bits) !== bits || !only(rule)) continue
+      const found = text.found()
+      if (all.some((list) => found[list]!.length === 0)) continue
+      const holds = found[all[0]!]!.some(([at]) => {
+        const isNear = ([other]: readonly [number, number]): boolean => Math.abs(other - at) <= near
+        return all.every((list) => found[list]!.some(isNear)) && !unless.some((list) => found[list]!.some(isNear))
+      })
+      if (!holds) continue
+      // something that only the earlier turns say, and something that only the last one says
+      if (joint === undefined || (all.some((list) => found[list]!.every(([at]) => at < joint)) && all.some((list) => found[list]!.every(([at]) => at >= joint)))) return { rule, language }
+    }
+    return null
+  }
+
+  return {
+    read,
+    readSystem,
+    judge,
+    join: (before, last) => reading([...before.words, '\n', ...last.words], before.gate | last.gate),
+    has: (text, part, firstWords = Infinity) => text.found()[parts[part]]!.some(([at]) => at < firstWords),
+  }
+}
