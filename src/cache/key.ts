@@ -1,14 +1,19 @@
 /** Which two requests are the same one, and what a request allows the cache to do. Pure. */
 import { hash } from 'node:crypto'
-import { canonical } from '../canonical.ts'
+import { canonical, canonicalMember, sorted } from '../canonical.ts'
 
-/** Everything beside the request that decides an answer. */
+/** Everything beside the request that decides an answer. Perspectives and experts are in the order in which they speak or are mixed. */
 export interface CacheScope {
   readonly tenant: string
-  readonly perspective: string
+  readonly perspectives: readonly string[]
   readonly mode: string
+  readonly mixture?: string | undefined
+  /** What it speaks as, where that is not for itself: `summary`. */
+  readonly role?: string | undefined
   readonly weights: Readonly<Record<string, number>>
-  readonly expert: { readonly model: string, readonly adapter: string | null, readonly adapterSha256: string | null }
+  /** What a draw was made with, where there was one; which expert it fell on is in `experts`. */
+  readonly seed?: string | number | null | undefined
+  readonly experts: readonly { readonly model: string, readonly adapter: string | null, readonly adapterSha256: string | null }[]
 }
 
 /** Members that change how an answer is carried or asked for, not what it says. */
@@ -16,9 +21,21 @@ const NOT_SEMANTIC = new Set(['stream', 'stream_options', 'perspective', 'model'
 
 /** SHA-256 (hex) over the canonical JSON (RFC 8785) of the whole request, unknown members included, and its scope. */
 export function cacheKey (request: Readonly<Record<string, unknown>>, scope: CacheScope): string {
-  const semantic: Record<string, unknown> = {}
-  for (const name of Object.keys(request)) if (!NOT_SEMANTIC.has(name)) semantic[name] = request[name]
-  return hash('sha256', canonical({ request: semantic, scope }))
+  let semantic = ''
+  for (const name of sorted(Object.keys(request))) {
+    const value = request[name]
+    if (value !== undefined && !NOT_SEMANTIC.has(name)) semantic += (semantic === '' ? '' : ',') + canonicalMember(name, value)
+  }
+  return hash('sha256', `{"request":{${semantic}},"scope":${canonical(scope)}}`)
+}
+
+export const perspectiveTag = (id: string): string => `perspective:${id}`
+export const adapterTag = (sha256: string): string => `adapter:${sha256}`
+export const tenantTag = (tenant: string): string => `tenant:${tenant}`
+
+/** Whose answer it is: what an eviction goes by. */
+export function tagsOf ({ tenant, perspectives, experts }: CacheScope): string[] {
+  return [tenantTag(tenant), ...perspectives.map(perspectiveTag), ...experts.flatMap(({ adapterSha256 }) => adapterSha256 === null ? [] : [adapterTag(adapterSha256)])]
 }
 
 export interface CacheWish {

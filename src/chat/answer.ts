@@ -100,7 +100,7 @@ export function makeChat (rooms: ChatRooms): Chat {
     const forExpert = expertRequest(request)
     const wish = cacheWish(request, call.cacheControl)
     const key = !ruling && expert && (wish.read || wish.store) && config.cache.enabled
-      ? cacheKey(forExpert, { tenant: caller.tenant, perspective: chosen.perspective.id, mode: chosen.mode, weights: chosen.weights, expert: expert.facts })
+      ? cacheKey(forExpert, { tenant: caller.tenant, perspectives: [chosen.perspective.id], mode: chosen.mode, weights: chosen.weights, experts: [expert.facts] })
       : null
     const hit = key && wish.read ? fresh(await cache.get(key), wish.maxAge) : undefined
     if (key) told.cacheStatus = hit ? `parallax; hit; ttl=${config.cache.ttlSeconds - Math.floor((Date.now() - hit.stored) / 1000)}` : 'parallax; fwd=miss'
@@ -176,7 +176,7 @@ export function makeChat (rooms: ChatRooms): Chat {
   /** Keeps a whole answer; false where it is not one. */
   function remember (key: string, completion: Wire, source: string, maxAge: number | null): boolean {
     if (!choicesOf(completion).every((choice) => choice.finish_reason)) return false
-    void cache.set(key, { completion, source, stored: Date.now() }, Math.min(maxAge ?? Infinity, config.cache.ttlSeconds))
+    void cache.set(key, { completion, source, stored: Date.now(), tags: [] }, Math.min(maxAge ?? Infinity, config.cache.ttlSeconds))
     return true
   }
 

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import t from 'tap'
 import { cacheKey, cacheWish, type CacheScope } from '../../src/cache/key.ts'
 
-const scope: CacheScope = { tenant: 't_1', perspective: 'progressive', mode: 'steerable', weights: { progressive: 1 }, expert: { model: 'm', adapter: 'p-1', adapterSha256: 'aa' } }
+const scope: CacheScope = { tenant: 't_1', perspectives: ['progressive'], mode: 'steerable', weights: { progressive: 1 }, experts: [{ model: 'm', adapter: 'p-1', adapterSha256: 'aa' }] }
+const [expert] = scope.experts as [CacheScope['experts'][number]]
 const request = { messages: [{ role: 'user', content: 'taxation' }], temperature: 0, seed: 1, top_p: 0.5, metadata: { a: 1, b: [1, 2] } }
 
 /** The same value with every object's members in another order. */
@@ -27,9 +28,13 @@ t.test('changing any semantic member, known to us or not, misses', async (t) => 
 t.test('another perspective, expert, adapter digest, mode, weight or tenant misses', async (t) => {
   const key = cacheKey(request, scope)
   const others: Partial<CacheScope>[] = [
-    { perspective: 'conservative' }, { tenant: 't_2' }, { mode: 'overton' }, { weights: { progressive: 0.5, conservative: 0.5 } },
-    { expert: { ...scope.expert, adapterSha256: 'bb' } }, { expert: { ...scope.expert, model: 'n' } }, { expert: { ...scope.expert, adapter: 'p-2' } },
+    { perspectives: ['conservative'] }, { perspectives: ['progressive', 'conservative'] }, { perspectives: ['conservative', 'progressive'] }, { tenant: 't_2' },
+    { mode: 'overton' }, { mode: 'distributional', mixture: 'sample' }, { mixture: 'blend' }, { role: 'summary' }, { seed: 7 }, { seed: '7' },
+    { weights: { progressive: 0.5, conservative: 0.5 } }, { weights: { progressive: 0.7, conservative: 0.3 } }, { weights: { progressive: 0.3, conservative: 0.7 } },
+    { experts: [{ ...expert, adapterSha256: 'bb' }] }, { experts: [{ ...expert, adapterSha256: null }] }, { experts: [{ ...expert, model: 'n' }] }, { experts: [{ ...expert, adapter: 'p-2' }] },
+    { experts: [expert, expert] }, { experts: [] },
   ]
+  t.equal(new Set(others.map((change) => cacheKey(request, { ...scope, ...change }))).size, others.length, 'nor are two of these the same')
   for (const change of others) t.not(cacheKey(request, { ...scope, ...change }), key, JSON.stringify(change))
 })
 

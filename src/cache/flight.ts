@@ -1,0 +1,260 @@
+/**
+ * One call under way and those aboard: a stream's chunks are held for whoever joins late, and pulled by whoever reads fastest.
+ * Knows nothing of keys, caches or replicas.
+ */
+import { choicesOf, Gathered, toChunks } from '../completion/completion.ts'
+import { ParallaxError } from '../errors.ts'
+import type { Wire } from '../experts/expert.ts'
+import type { CachedAnswer } from './cache.ts'
+
+/** What a call turned out to be. */
+export type Launched = { readonly whole: Wire } | { readonly chunks: AsyncIterable<Wire[]> } | { readonly cached: CachedAnswer, readonly waited: boolean }
+
+/** In characters of JSON, about. A stream that is longer is not held for late joiners any more, and not kept. */
+export const REPLAY_CHARS = 1024 * 1024
+
+/** How far the fastest reader may be ahead of the slowest; then it waits, until the slowest reads on or is cut by its own stall limit. */
+export const LAG_CHARS = 256 * 1024
+
+/** A chunk beside its text: id, model, braces. */
+const CHUNK_CHARS = 160
+
+const isWhole = (completion: Wire): boolean => {
+  const choices = choicesOf(completion)
+  return choices.length > 0 && choices.every((choice) => Boolean(choice.finish_reason))
+}
+
+export class Flight {
+  readonly #stop = new AbortController()
+  readonly #aboard = new Set<Seat>()
+  readonly #over: (answered: boolean) => void
+  readonly #launched: Promise<Launched>
+  readonly #seen = new Set<number>()
+  readonly #finished = new Set<number>()
+  #source: AsyncIterator<Wire[]> | undefined
+  #batches: { readonly batch: Wire[], readonly from: number }[] = []
+  /** How many were let go from the front, and how many characters came in all. */
+  #gone = 0
+  #chars = 0
+  #pulling = false
+  #whole: Wire | undefined
+  #end: { readonly failure?: unknown } | undefined
+
+  /** `over` is told once, at once: true with a whole answer, false with a failure, a broken answer, or when everybody left. */
+  constructor (launch: (signal: AbortSignal) => Promise<Launched>, over: (answered: boolean) => void) {
+    this.#over = over
+    this.#launched = launch(this.#stop.signal).then((launched) => {
+      if ('chunks' in launched) {
+        this.#source = launched.chunks[Symbol.asyncIterator]()
+        // everybody left while the expert made up its mind
+        if (this.#end) this.#letGo()
+      } else if ('whole' in launched) {
+        if (isWhole(launched.whole)) this.#whole = launched.whole
+        this.#finish({}, this.#whole !== undefined)
+      } else this.#finish({}, false)
+      return launched
+    })
+    this.#launched.catch((failure: unknown) => { this.#finish({ failure }, false) })
+  }
+
+  get joinable (): boolean { return this.#gone === 0 && !(this.#end && 'failure' in this.#end) && this.#chars <= REPLAY_CHARS }
+
+  board (signal: AbortSignal): Seat {
+    const seat = new Seat({
+      launched: this.#launched, signal,
+      at: (position) => {
+        const held = this.#batches[position - this.#gone]
+        return held ? held.batch : this.#end ?? null
+      },
+      pull: () => { this.#pull() },
+      moved: () => { this.#trim() },
+      left: (one) => { this.#leave(one) },
+    })
+    this.#aboard.add(seat)
+    return seat
+  }
+
+  /** The whole answer where there is one, and it was not too long to be held. */
+  answer (): Wire | undefined {
+    if (this.#whole) return this.#whole
+    if (!this.#end || 'failure' in this.#end || this.#gone > 0 || !this.#complete()) return undefined
+    const gathered = new Gathered()
+    for (const { batch } of this.#batches) for (const chunk of batch) gathered.add(chunk)
+    return this.#whole = gathered.completion()
+  }
+
+  #complete (): boolean { return this.#seen.size > 0 && this.#seen.size === this.#finished.size }
+
+  #pull (): void {
+    if (this.#pulling || this.#end || !this.#source || this.#chars - this.#slowest() > LAG_CHARS) return
+    this.#pulling = true
+    this.#source.next().then((step) => {
+      this.#pulling = false
+      if (this.#end) return
+      if (step.done) this.#finish({}, this.#complete())
+      else this.#hold(step.value)
+      this.#wake()
+    }, (failure: unknown) => {
+      this.#pulling = false
+      this.#finish({ failure }, false)
+      this.#wake()
+    })
+  }
+
+  #hold (batch: Wire[]): void {
+    this.#batches.push({ batch, from: this.#chars })
+    for (const chunk of batch) {
+      this.#chars += CHUNK_CHARS
+      for (const { index = 0, delta, finish_reason: reason, logprobs } of choicesOf(chunk)) {
+        this.#seen.add(index)
+        if (reason) this.#finished.add(index)
+        const content = delta?.['content']
+        this.#chars += logprobs || delta?.['tool_calls'] ? JSON.stringify({ delta, logprobs }).length : typeof content === 'string' ? content.length : 0
+      }
+    }
+  }
+
+  /** Characters that came before what the slowest reads next. */
+  #slowest (): number {
+    let slowest = this.#chars
+    for (const { position } of this.#aboard) slowest = Math.min(slowest, this.#batches[position - this.#gone]?.from ?? this.#chars)
+    return slowest
+  }
+
+  /** A reader went on: what is too long to be held goes as soon as everybody has it, and the fastest may read on. */
+  #trim (): void {
+    if (this.#chars > REPLAY_CHARS) {
+      let first = Infinity
+      for (const { position } of this.#aboard) first = Math.min(first, position)
+      const read = Math.min(first - this.#gone, this.#batches.length)
+      if (read > 0) {
+        this.#batches.splice(0, read)
+        this.#gone += read
+      }
+    }
+    for (const seat of this.#aboard) if (seat.waiting) { this.#pull(); return }
+  }
+
+  #wake (): void { for (const seat of this.#aboard) seat.wake() }
+
+  #leave (seat: Seat): void {
+    if (!this.#aboard.delete(seat)) return
+    if (this.#aboard.size > 0) { this.#trim(); return }
+    if (this.#end) return
+    this.#finish({ failure: seat.reason }, false)
+    this.#stop.abort(seat.reason)
+    this.#letGo()
+  }
+
+  #letGo (): void { void this.#source?.return?.().catch(() => {}) }
+
+  #finish (end: { readonly failure?: unknown }, answered: boolean): void {
+    if (this.#end) return
+    this.#end = end
+    this.#over(answered)
+  }
+}
+
+interface Aboard {
+  readonly launched: Promise<Launched>
+  readonly signal: AbortSignal
+  /** The batch at this place, or how it ended there, or null: not there yet. */
+  readonly at: (position: number) => Wire[] | { readonly failure?: unknown } | null
+  readonly pull: () => void
+  readonly moved: () => void
+  readonly left: (seat: Seat) => void
+}
+
+/** One asker's place. It is given up when the asker leaves, or has the answer, whichever is first. */
+export class Seat implements AsyncIterableIterator<Wire[]> {
+  readonly #flight: Aboard
+  #waiter: { readonly resolve: (step: IteratorResult<Wire[]>) => void, readonly reject: (reason: unknown) => void } | undefined
+  position = 0
+  reason: unknown
+  readonly #onAbort: () => void
+
+  constructor (flight: Aboard) {
+    this.#flight = flight
+    this.#onAbort = () => { this.#leave(flight.signal.reason) }
+    if (flight.signal.aborted) queueMicrotask(this.#onAbort)
+    else flight.signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  get waiting (): boolean { return this.#waiter !== undefined }
+
+  /** What the call is, once it is known. */
+  launched (): Promise<Launched> {
+    const { signal, launched } = this.#flight
+    return new Promise((resolve, reject) => {
+      const abort = (): void => { reject(signal.reason as Error) }
+      signal.addEventListener('abort', abort, { once: true })
+      launched.then(resolve, (failure: unknown) => { this.#leave(failure); reject(failure) }).finally(() => { signal.removeEventListener('abort', abort) })
+      if (signal.aborted) abort()
+    })
+  }
+
+  /** The answer in one piece, whichever way it was called for. */
+  async whole (launched: Exclude<Launched, { cached: unknown }>): Promise<Wire> {
+    if ('whole' in launched) { this.#leave(null); return launched.whole }
+    const gathered = new Gathered()
+    for await (const batch of this) for (const chunk of batch) gathered.add(chunk)
+    const completion = gathered.completion()
+    if (!isWhole(completion)) throw new ParallaxError('expert_failed', 'The expert\'s stream ended before its answer did. What came so far is not a whole answer.')
+    return completion
+  }
+
+  /** The answer as a stream, whichever way it was called for. */
+  stream (launched: Exclude<Launched, { cached: unknown }>): AsyncIterable<Wire[]> {
+    if ('chunks' in launched) return this
+    this.#leave(null)
+    return replayed(launched.whole)
+  }
+
+  done (): void { this.#leave(null) }
+
+  [Symbol.asyncIterator] (): this { return this }
+
+  next (): Promise<IteratorResult<Wire[]>> {
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve, reject }
+      this.wake()
+      if (this.#waiter) this.#flight.pull()
+    })
+  }
+
+  async return (): Promise<IteratorResult<Wire[]>> {
+    this.#leave(new Error('The reader has left.'))
+    return { done: true, value: undefined }
+  }
+
+  /** Looks again whether what it waits for is there. */
+  wake (): void {
+    const waiter = this.#waiter
+    if (!waiter) return
+    const { signal } = this.#flight
+    if (signal.aborted) { this.#waiter = undefined; waiter.reject(signal.reason); return }
+    const found = this.#flight.at(this.position)
+    if (found === null) return
+    this.#waiter = undefined
+    if (Array.isArray(found)) {
+      this.position++
+      this.#flight.moved()
+      waiter.resolve({ done: false, value: found })
+      return
+    }
+    this.#leave(null)
+    if ('failure' in found) waiter.reject(found.failure)
+    else waiter.resolve({ done: true, value: undefined })
+  }
+
+  #leave (reason: unknown): void {
+    this.#flight.signal.removeEventListener('abort', this.#onAbort)
+    this.reason = reason
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    this.#flight.left(this)
+    waiter?.reject(reason)
+  }
+}
+
+async function * replayed (completion: Wire): AsyncGenerator<Wire[]> { yield toChunks(completion) }
