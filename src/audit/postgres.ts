@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { Journal, readJournal } from './journal.ts'
 import { LatestCheckpoint } from './latest-checkpoint.ts'
 import type { AuditLog } from './log.ts'
-import { addressOf, openDatabase } from './postgres/database.ts'
+import { addressOf, openDatabase, openPool, reasonOf, type Database } from './postgres/database.ts'
 import { Reader } from './postgres/reader.ts'
 import { endLease, othersMissingEnds, ownMissingEnds, renewLease, replicaId } from './postgres/replica.ts'
 import { adopt, keksInUse } from './postgres/sealing.ts'
@@ -43,6 +43,8 @@ const LIMITS: QueueLimits = { entries: 20_000, bytes: 256 * 1024 * 1024, probeMs
 const RECOVERY_GROUP = 500
 const LEASE_MS = 30_000
 const TEND_MS = 500
+/** So many looks in a row that failed: the database is away. */
+const AWAY_LOOKS = 2
 
 /** Rejects, with a sentence for people, where the server cannot be reached, or what it holds is not the log that was signed. */
 export async function openPostgresLog ({ url, directory, limits, origin, kek, acceptRestore, leaseMs = LEASE_MS, tendMs = TEND_MS, clock, faults }: PostgresLogOptions): Promise<AuditLog> {
@@ -54,20 +56,23 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
     const { ring } = keks
     const db = await openDatabase(url)
     closers.push(() => db.end())
+    const reads = openPool(url)
+    closers.push(() => reads.end())
+    const replica = replicaId(directory)
+    // before the keys are read: whoever changes them looks for leases first
+    await renewLease(db, replica, leaseMs)
     const secrets = await adopt(db, ring).catch((cause: unknown) => { throw new Error(`The audit log at ${addressOf(url)} cannot be opened: ${(cause as Error).message}`, { cause }) })
     const signer = signerFor(secrets.log_key, origin ?? secrets.origin, secrets.previous)
     const loss = await lossOf(acceptRestore, () => checkTree(db, directory, signer))
-    const replica = replicaId(directory)
-    await renewLease(db, replica, leaseMs)
-    const reader = new Reader(db, ring)
-    const { size } = (await db.query<{ size: number }>('SELECT size FROM parallax.head')).rows[0]!
+    const reader = new Reader(reads, ring)
+    const { size } = await headOf(db)
     const sequencer: Sequencer = new Sequencer({ db, signer, ring: () => writer.ring, ...(clock && { clock }), ...(faults && { faults }) })
     const writer: PendingWriter = new PendingWriter({ db, replica, sequencer, latest: new LatestCheckpoint(directory), ring, ...(faults && { faults }) }, size)
     const queue = new CommitQueue(writer, { ...LIMITS, ...limits }, secrets.subject_key)
     closers.push(() => queue.close())
 
     // what a life before this one left in `pending` has its place before its ends are looked for
-    await writer.tend()
+    await writer.settle()
     const journalled = readJournal(directory, ring)
     const ends = await ownMissingEnds(db, replica, journalled)
     for (let at = 0; at < ends.length; at += RECOVERY_GROUP) await queue.append(ends.slice(at, at + RECOVERY_GROUP))
@@ -78,11 +83,16 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
     // another replica has closed these without their answers, which this one had in its journal: they come in beside its start
     await queue.append([...loss, { ...ownLeaf('log.start', { recovered: ends.length, replica, ...(found.length > 0 && { late: found.map(([record]) => record) }) }), ...(found.length > 0 && { payload: Buffer.from(JSON.stringify(Object.fromEntries(found))) }) }])
 
+    const look = async (): Promise<void> => {
+      const now = await writer.tend()
+      queue.observe(now.size, now.checkpoint)
+    }
+    let failures = 0
     const lives = [
-      every(tendMs, async () => {
-        const now = await writer.tend()
-        queue.observe(now.size, now.checkpoint)
-      }),
+      every(tendMs, () => look().then(() => { failures = 0 }, (error: unknown) => {
+        // once may be a connection that was cut; whether the database is away is asked of it by a probe
+        if (++failures >= AWAY_LOOKS) queue.suspect(reasonOf(error))
+      })),
       every(leaseMs / 3, () => renewLease(db, replica, leaseMs)),
       every(leaseMs, async () => {
         // one by one: another replica may be at the same records, and is refused or refuses us
@@ -92,14 +102,17 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
     ]
     return new StoredLog({
       queue, reader, keks,
-      tree: postgresTree(db, signer, () => queue.checkpoint!),
-      transcripts: postgresTranscripts({ db, reader, subjectKey: secrets.subject_key, size: () => queue.size }),
+      tree: postgresTree(reads, signer, () => queue.checkpoint!, async () => {
+        const { size, checkpoint } = await headOf(reads)
+        queue.observe(size, writer.advance(size, checkpoint))
+      }),
+      transcripts: postgresTranscripts({ db: reads, reader, subjectKey: secrets.subject_key, size: () => queue.size }),
       journal: new Journal(directory, ring),
       keksInUse: () => keksInUse(db),
       async release () {
         await Promise.all(lives.map((stop) => stop()))
         await endLease(db, replica).catch(() => { /* it runs out by itself */ })
-        await db.end()
+        await Promise.all([reads.end(), db.end()])
         unlock()
       },
     })
@@ -107,6 +120,10 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
     for (const close of closers.reverse()) await Promise.resolve(close()).catch(() => {})
     throw error
   }
+}
+
+async function headOf (db: Database): Promise<{ size: number, checkpoint: string | null }> {
+  return (await db.query<{ size: number, checkpoint: string | null }>('SELECT size, checkpoint FROM parallax.head')).rows[0]!
 }
 
 /** Does something again and again; what fails is tried again in its turn. Returns the stop, which waits for what is under way. */

@@ -95,6 +95,11 @@ export class CommitQueue {
     this.checkpoint = checkpoint ?? this.checkpoint
   }
 
+  /** Whoever else looks at the store has found that it cannot commit: nothing is taken until a probe says that it can. */
+  suspect (reason: string): void {
+    if (this.#down === null && !this.#closed) this.#goDown(reason)
+  }
+
   #start (): void {
     if (this.#busy) return
     this.#busy = true

@@ -2,10 +2,12 @@
 import pg from 'pg'
 import { migrate } from './schema.ts'
 
-const CONNECTIONS = 8
+const CONNECTIONS = 5
 const CONNECT_MS = 5000
 /** A statement that takes longer has met a lock or a dead disk. */
 const STATEMENT_MS = 30_000
+/** Who says nothing for so long in the middle of a transaction has hung, or is cut off: the server lets go of his locks, for others wait for them. */
+const HUNG_MS = 4000
 const INT8 = 20
 
 /** Sizes and indices as numbers: they are safe up to 2^53. */
@@ -22,13 +24,19 @@ export function addressOf (url: string): string {
   } catch { return 'the database of DATABASE_URL' }
 }
 
-/** Rejects, for people, where it cannot be reached, does not wait for its disk, or is newer than this program. */
-export async function openDatabase (url: string): Promise<Database> {
+/** Connections of their own for those who only read: what they ask for, however much and slow, takes none from the log's writer. */
+export function openPool (url: string): Database {
   const pool = new pg.Pool({ connectionString: url, max: CONNECTIONS, connectionTimeoutMillis: CONNECT_MS, query_timeout: STATEMENT_MS, idleTimeoutMillis: 30_000, types, application_name: 'parallax' })
   // a connection that dies while nobody uses it: the next one says so to whoever needs it
   pool.on('error', () => {})
   // and one that dies in somebody's hands fails the query that he waits for
   pool.on('connect', (client) => { client.on('error', () => {}) })
+  return pool
+}
+
+/** Rejects, for people, where it cannot be reached, does not wait for its disk, or is newer than this program. */
+export async function openDatabase (url: string): Promise<Database> {
+  const pool = openPool(url)
   try {
     const client = await pool.connect()
     try {
@@ -54,12 +62,15 @@ export function reasonOf (error: unknown): string {
   return message || errors?.[0]?.message || code || 'no reason known'
 }
 
+/** Whatever the server's defaults are: what others committed is seen by the next statement. In one message, for it precedes everything. */
+export const BEGIN = `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL idle_in_transaction_session_timeout = ${HUNG_MS}; SET LOCAL statement_timeout = ${STATEMENT_MS}`
+
 /** All of it or nothing. `commit` stands in for COMMIT where a test wants it to fail. */
 export async function transaction<T> (pool: Database, work: (client: Connection) => Promise<T>, commit = async (client: Connection): Promise<void> => { await client.query('COMMIT') }): Promise<T> {
   const client = await pool.connect()
   let broken = false
   try {
-    await client.query('BEGIN')
+    await client.query(BEGIN)
     const result = await work(client)
     await commit(client)
     return result

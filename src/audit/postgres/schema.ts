@@ -50,7 +50,8 @@ const STEPS: readonly string[] = [
 
 /** Under a lock of its own, for replicas start together. Throws where the database is newer than this program. */
 export async function migrate (client: PoolClient): Promise<void> {
-  await client.query('BEGIN')
+  // read committed, whatever the server's default: who waited for the lock has to see what its last holder did
+  await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE')
   try {
     await client.query('SELECT pg_advisory_xact_lock(hashtextextended(\'parallax migrations\', 0))')
     await client.query('CREATE SCHEMA IF NOT EXISTS parallax')

@@ -9,7 +9,7 @@ import { unpackEntries, type Placed } from '../packet.ts'
 import { fill, leafHash } from '../record.ts'
 import type { Keyring } from '../seal/keyring.ts'
 import { transaction, type Connection, type Database } from './database.ts'
-import { applyEffect, forget } from './effects.ts'
+import { applyEffect, vacuum } from './effects.ts'
 import { KEPT_EVERY, nodesFor } from './nodes.ts'
 import { noteKeks, rewrapped } from './sealing.ts'
 
@@ -25,6 +25,7 @@ export interface SequencerOptions {
   readonly db: Database
   readonly signer: Signer
   readonly ring: () => Keyring
+  /** Milliseconds since the epoch; absent: the database's clock, the same for all replicas. */
   readonly clock?: () => number
   readonly faults?: Faults
 }
@@ -32,7 +33,7 @@ export interface SequencerOptions {
 /** What became of each call that was pending; `size` and `checkpoint` are the log's after it. */
 export interface Round { readonly calls: ReadonlyMap<string, readonly Placed[] | 'duplicate'>, readonly size: number, readonly checkpoint: string | null }
 
-interface Head { readonly epoch: number, readonly size: number, readonly t: number, readonly checkpoint: string | null }
+interface Head { readonly now: number, readonly epoch: number, readonly size: number, readonly t: number, readonly checkpoint: string | null }
 interface Leaf { readonly entry: Entry, readonly replica: string | null, readonly index: number, readonly keySeq: number | null, readonly time: number, readonly bytes: Buffer, readonly hash: Buffer }
 
 export class Sequencer {
@@ -44,7 +45,12 @@ export class Sequencer {
   #clockIsBehind = false
   #busy = false
 
-  constructor (options: SequencerOptions) { this.#options = options }
+  readonly #vacuum: () => void
+
+  constructor (options: SequencerOptions) {
+    this.#options = options
+    this.#vacuum = vacuum(options.db)
+  }
 
   /** Places what is pending. Null where another replica is at it. Rejects where the store refused; it may have been kept all the same. */
   async round (): Promise<Round | null> {
@@ -73,14 +79,14 @@ export class Sequencer {
     })
     this.#edge = after.edge ?? edge
     if (round) this.#largest = round.size
-    if (after.removed) await forget(db).catch(() => { /* the next vacuum does it */ })
+    if (after.removed) this.#vacuum()
     return round
   }
 
   async #place (client: Connection, known: { epoch: number, tree: RightEdge } | null, after: { edge?: { epoch: number, tree: RightEdge }, removed?: boolean }): Promise<Round | null> {
     // in a statement of its own: what the lock's last holder committed has to be seen by those that follow
     if (!(await client.query<{ got: boolean }>(LOCK)).rows[0]!.got) return null
-    const head = (await client.query<Head>('SELECT epoch, size, t, checkpoint FROM parallax.head FOR UPDATE')).rows[0]!
+    const head = (await client.query<Head>('SELECT epoch, size, t, checkpoint, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now FROM parallax.head FOR UPDATE')).rows[0]!
     this.#seen(head.size)
     const pending = (await client.query<{ call: string, replica: string, entries: Buffer }>(`SELECT call, replica, entries FROM
       (SELECT *, sum(length(entries)) OVER (ORDER BY seq) - length(entries) AS before FROM (SELECT * FROM parallax.pending ORDER BY seq LIMIT ${CALLS}) AS first) AS counted
@@ -130,7 +136,7 @@ export class Sequencer {
   }
 
   async #leaves (client: Connection, head: Head, tree: RightEdge, calls: readonly { call: string, replica: string, entries: Entry[] }[]) {
-    const now = (this.#options.clock ?? Date.now)()
+    const now = this.#options.clock?.() ?? head.now
     const time = Math.max(now, head.t)
     const behind = time - now > CLOCK_TOLERANCE_MS
     const keys = [...new Set(calls.flatMap((one) => one.entries.flatMap((entry) => entry.key === null ? [] : [entry.key])))]

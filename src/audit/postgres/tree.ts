@@ -8,7 +8,7 @@ import { entryBundle, TILE_WIDTH, tileWidth, tlogProof, type Tile } from '../til
 import type { Database } from './database.ts'
 import { nodesFor, readTiles } from './nodes.ts'
 
-export function postgresTree (db: Database, { name, verifier }: Pick<Signer, 'name' | 'verifier'>, newest: () => string): LogTree {
+export function postgresTree (db: Database, { name, verifier }: Pick<Signer, 'name' | 'verifier'>, newest: () => string, refresh: () => Promise<void>): LogTree {
   const check = parseVerifier(verifier)
   const covered = (note: string): Checkpoint => parseCheckpoint(openNote(note, check))
   return {
@@ -26,6 +26,8 @@ export function postgresTree (db: Database, { name, verifier }: Pick<Signer, 'na
       return Buffer.concat([...(await readTiles(db, [{ level, index }], size)).values()][0]!.slice(0, width))
     },
     async proof (index) {
+      // another replica may have placed it a moment ago, and its receipt is held already
+      if (index >= covered(newest()).size) await refresh()
       // the checkpoint moves on while the nodes are read
       const note = newest()
       const { size } = covered(note)

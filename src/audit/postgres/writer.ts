@@ -86,8 +86,7 @@ export class PendingWriter implements Writer {
         const round = await this.#options.sequencer.round()
         if (round) {
           for (const [call, outcome] of round.calls) found.set(call, outcome)
-          this.#advance(round.size)
-          checkpoint = round.checkpoint
+          checkpoint = this.advance(round.size, round.checkpoint) ?? checkpoint
         }
         if (missing().length === 0) break
         checkpoint = await this.#look(missing(), found) ?? checkpoint
@@ -102,7 +101,6 @@ export class PendingWriter implements Writer {
       await sleep(pause)
       pause = Math.min(LAST_LOOK_MS, pause * 2)
     }
-    if (checkpoint !== null) this.#options.latest.write(checkpoint)
     const outcomes = calls.flatMap(({ id, entries: own }): Outcome[] => {
       const outcome = found.get(id)
       if (outcome === undefined) return own.map(() => 'refused')
@@ -131,19 +129,34 @@ export class PendingWriter implements Writer {
   async tend (): Promise<{ size: number, checkpoint: string | null }> {
     const { rowCount } = await this.#options.db.query('SELECT 1 FROM parallax.pending LIMIT 1')
     if (rowCount) await this.#options.sequencer.round()
-    const checkpoint = await this.refresh()
-    if (checkpoint !== null) this.#options.latest.write(checkpoint)
-    return { size: this.size, checkpoint }
+    return { checkpoint: await this.refresh(), size: this.size }
   }
 
   /** Where the log stands now, whoever brought it there. */
   async refresh (): Promise<string | null> {
     const { size, checkpoint } = (await this.#options.db.query<{ size: number, checkpoint: string | null }>('SELECT size, checkpoint FROM parallax.head')).rows[0]!
-    this.#advance(size)
-    return checkpoint
+    return this.advance(size, checkpoint)
   }
 
-  #advance (size: number): void { this.size = Math.max(this.size, size) }
+  /** Places everything that this replica left pending, in this life or in one before it. Rejects where that takes too long. */
+  async settle (): Promise<void> {
+    const { db, replica } = this.#options
+    const deadline = performance.now() + PLACING_MS
+    for (;;) {
+      await this.tend()
+      if ((await db.query('SELECT 1 FROM parallax.pending WHERE replica = $1 LIMIT 1', [replica])).rowCount === 0) return
+      if (performance.now() > deadline) throw new Error('The audit log does not place what this gateway left pending when it ended: another gateway holds the sequencer. See whether one of them hangs.')
+      await sleep(LAST_LOOK_MS)
+    }
+  }
+
+  /** Keeps the newest checkpoint outside of the database. One that is behind what was seen is of a database that was set back: never kept over it. */
+  advance (size: number, checkpoint: string | null): string | null {
+    if (size < this.size) return null
+    this.size = size
+    if (checkpoint !== null) this.#options.latest.write(checkpoint)
+    return checkpoint
+  }
 
   async probe (): Promise<{ reason: string | null, size: number }> {
     try {

@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto'
+import t from 'tap'
+import { v7 as uuidv7 } from 'uuid'
+import { prepare } from '../../src/audit/entry.ts'
+import { packEntries } from '../../src/audit/packet.ts'
+import { openDatabase, transaction } from '../../src/audit/postgres/database.ts'
+import { replicaId } from '../../src/audit/postgres/replica.ts'
+import { sealEntries } from '../../src/audit/postgres/sealing.ts'
+import { readKeks } from '../../src/audit/seal/keyring.ts'
+import { begin, note, soundness } from '../contracts/audit-log.ts'
+import { exchange } from '../contracts/transcripts.ts'
+import { NO_POSTGRES, startPostgres } from '../fixtures/postgres.ts'
+import { replicasOn, type Replicas } from '../fixtures/replicas.ts'
+import { temporary, until } from '../helper.ts'
+
+const server = await startPostgres(t)
+const skip = server ? false : NO_POSTGRES
+const moment = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
+
+t.test('a database that is set back while a gateway runs is refused at the next start: the largest checkpoint is not forgotten for it', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const directory = temporary(t)
+  const log = await db.open(t, { directory })
+  await log.append([note()])
+  await db.sql('CREATE TABLE backup AS TABLE parallax.head')
+  await log.append([note()])
+  await db.sql('BEGIN; DELETE FROM parallax.leaf WHERE idx >= (SELECT size FROM backup); UPDATE parallax.head SET (epoch, size, checkpoint) = (SELECT epoch, size, checkpoint FROM backup); COMMIT')
+  await moment(200)
+  await log.close()
+  await t.rejects(db.open(t, { directory }), { message: /set back to an older state/ })
+})
+
+/** What a replica that died left: a begin that is durable, and has no place. */
+async function leftPending (db: Replicas, directory: string): Promise<void> {
+  const { ring } = readKeks(directory, db.kek)
+  const entries = packEntries(sealEntries(ring, [prepare(begin(), 1, randomBytes(32))]))
+  await db.sql('INSERT INTO parallax.pending (call, replica, entries) VALUES ($1, $2, $3)', [uuidv7(), replicaId(directory), Buffer.from(entries)])
+}
+
+const SEQUENCER = 'BEGIN; SELECT pg_advisory_xact_lock(hashtextextended(\'parallax sequencer\', 0))'
+
+t.test('what a life before left pending has its place before its ends are looked for, even while another replica is placing', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const directory = temporary(t)
+  await (await db.open(t, { directory })).close()
+  await leftPending(db, directory)
+  const other = await db.client(t)
+  await other.query(SEQUENCER)
+  const starting = db.open(t, { directory })
+  await moment(300)
+  await other.query('COMMIT')
+  const log = await starting
+  await moment(200)
+  await soundness(t, log)
+  await log.close()
+})
+
+t.test('a replica that hangs in the middle of placing holds up the others for seconds, not until its connection is found dead', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const log = await db.open(t)
+  const pool = await openDatabase(await db.url)
+  const hanging = Promise.withResolvers<void>()
+  const placing = transaction(pool, async (client) => {
+    await client.query('SELECT pg_advisory_xact_lock(hashtextextended(\'parallax sequencer\', 0))')
+    await hanging.promise
+  })
+  placing.catch(() => {})
+  await moment(100)
+  const [receipt] = await log.append([note()])
+  t.equal(receipt!.key_seq, 1)
+  hanging.resolve()
+  await t.rejects(placing, 'and it learns that it was too late')
+  await pool.end()
+  await log.close()
+})
+
+t.test('a server whose transactions are by default serializable keeps the promise all the same', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  await server!.admin(`ALTER DATABASE ${new URL(await db.url).pathname.slice(1)} SET default_transaction_isolation = 'serializable'`)
+  const logs = await Promise.all([db.open(t), db.open(t), db.open(t)])
+  await Promise.all(logs.flatMap((log) => Array.from({ length: 20 }, () => log.append([note()]))))
+  t.ok(logs.every((log) => log.health().ok))
+  await until(() => logs[0].size() === 63)
+  await soundness(t, logs[0])
+  await Promise.all(logs.map((log) => log.close()))
+})
+
+t.test('clocks that differ between replicas are no anomaly: the database tells the time', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const real = Date.now
+  t.teardown(() => { Date.now = real })
+  const logs = await Promise.all([db.open(t), db.open(t)])
+  for (let at = 0; at < 4; at++) {
+    // whoever of the two places does so in this turn, by its own machine's clock
+    Date.now = () => real() + (at % 2) * 3_600_000
+    await logs[at % 2]!.append([note()])
+  }
+  Date.now = real
+  await until(() => logs[0].size() === 6)
+  const all = await soundness(t, logs[0])
+  t.same(all.filter((one) => JSON.parse(one.leaf).type === 'clock.anomaly'), [])
+  t.ok(all.every((one) => Math.abs(JSON.parse(one.leaf).t - Date.now()) < 60_000))
+  await Promise.all(logs.map((log) => log.close()))
+})
+
+t.test('a receipt can be had from any replica at once, whichever placed the record', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const [one, two] = [await db.open(t, { tendMs: 60_000 }), await db.open(t, { tendMs: 60_000 })]
+  for (let at = 0; at < 5; at++) {
+    const [receipt] = await one.append([note()])
+    t.match(await two.tree.proof(receipt!.index), /c2sp.org\/tlog-proof/)
+  }
+  t.equal(await two.tree.proof(one.size()), null)
+  await Promise.all([one.close(), two.close()])
+})
+
+t.test('an idle gateway whose database is away says so before anybody asks, and is well again by itself', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const log = await db.open(t)
+  await server!.stop('fast')
+  await until(() => !log.health().ok)
+  await server!.start()
+  await until(() => log.health().ok)
+  await log.append([note()])
+  await log.close()
+})
+
+t.test('an erasure does not hold up the log while the table is vacuumed', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const log = await db.open(t)
+  const record = await exchange(log)
+  // as a vacuum of a large table would take its time
+  const other = await db.client(t)
+  await other.query('BEGIN; LOCK TABLE parallax.payload IN SHARE UPDATE EXCLUSIVE MODE')
+  const started = performance.now()
+  await log.append([note(null, { type: 'erasure', effect: { erase: [record] } })])
+  for (let at = 0; at < 3; at++) await log.append([note()])
+  t.ok(performance.now() - started < 2000, `${Math.round(performance.now() - started)} ms`)
+  await other.query('COMMIT')
+  await log.close()
+})
