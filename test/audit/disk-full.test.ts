@@ -1,32 +1,13 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { openSqliteLog } from '../../src/audit/sqlite.ts'
 import { begin, END, note, soundness, treeIsSound } from '../contracts/audit-log.ts'
+import { NO_MOUNT, smallDisk } from '../fixtures/small-disk.ts'
 import { until } from '../helper.ts'
 
-/** A file system of its own, so that it can really be full. */
-function smallDisk (): string | null {
-  const directory = mkdtempSync(join(tmpdir(), 'plx-disk-'))
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=3m,mode=0700', 'tmpfs', directory], { stdio: 'ignore' })
-    return directory
-  } catch {
-    rmSync(directory, { recursive: true })
-    return null
-  }
-}
-
-const disk = smallDisk()
-// in CI it runs as root and has to work
-const skip = disk !== null || process.env['CI'] === 'true' ? false : 'a small file system cannot be mounted here (it takes root)'
-t.teardown(() => {
-  if (disk === null) return
-  execFileSync('umount', ['-l', disk])
-  rmSync(disk, { recursive: true, force: true })
-})
+const disk = smallDisk(t, 3)
+const skip = disk === null ? NO_MOUNT : false
 
 t.test('a disk that is really full refuses appends and journal alike, loses nothing that was promised, and is recovered from when there is room again', { skip }, async (t) => {
   const log = await openSqliteLog({ directory: disk!, limits: { probeMs: 50 } })

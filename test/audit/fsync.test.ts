@@ -31,7 +31,7 @@ t.test('SQLite: between any two promises of a begin or an end the write-ahead lo
   for (const line of readFileSync(trace, 'utf8').split('\n')) {
     const [thread] = line.split(' ', 1)
     if (/f(data)?sync\(\d+<[^>]*audit\.db-wal>/.test(line)) {
-      if (/= 0$/.test(line)) synced++
+      if (line.endsWith('= 0')) synced++
       else waiting.add(thread!)
     } else if (/f(data)?sync resumed>.*= 0$/.test(line) && waiting.delete(thread!)) synced++
     if (/write\w*\(\d+<[^>]*\.journal>/.test(line)) journalled++

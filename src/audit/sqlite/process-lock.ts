@@ -15,6 +15,9 @@ export function lockDirectory (directory: string): () => void {
     try { holder = `process ${readFileSync(pidFile, 'utf8').trim()}` } catch { /* it has not said who it is yet */ }
     throw new Error(`The audit log in ${directory} is in use by ${holder}. Stop that one, or set DATA_DIR to another directory: two processes would write two histories.`, { cause })
   }
-  writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 })
+  try { writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 }) } catch (cause) {
+    db.close()
+    throw new Error(`The data directory ${directory} cannot be written: ${(cause as Error).message}. Make it writable, or set DATA_DIR to another directory.`, { cause })
+  }
   return () => { db.close() }
 }
