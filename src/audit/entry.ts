@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto'
 import { ParallaxError } from '../errors.ts'
 import { newId } from '../ids.ts'
-import type { Effect, LeafDraft, Owner } from './log.ts'
+import type { Effect, KeptOwner, LeafDraft, Owner } from './log.ts'
 import { commitment, freshSalt, LEAF_BYTES_LIMIT, template, type LeafTemplate } from './record.ts'
 
 export interface Entry {
@@ -12,7 +12,7 @@ export interface Entry {
   readonly key: string | null
   readonly perspective: string | null
   readonly status: string | null
-  /** An end's begin. */
+  /** The begin of an end, and of what comes in beside one. */
   readonly begin: string | null
   /** A begin's number of choices; 0 for other leaves. */
   readonly choices: number
@@ -50,6 +50,12 @@ export function subjectOf (subjectKey: Uint8Array, { tenant, user }: Required<Ow
   return hash('sha256', Buffer.concat([subjectKey, Buffer.from(`${tenant}\0${user}`)])).slice(0, SUBJECT_HEX)
 }
 
+function keptOf (owner: Owner | KeptOwner, subjectKey: Uint8Array): KeptOwner {
+  if ('subject' in owner) return owner
+  const { tenant, user } = owner
+  return { tenant, subject: user === undefined ? null : subjectOf(subjectKey, { tenant, user }) }
+}
+
 function storeEffect (effect: Effect, subjectKey: Uint8Array): StoreEffect {
   if (!('hold' in effect)) return effect
   const { name, scope } = effect.hold
@@ -76,14 +82,14 @@ export function prepare (draft: LeafDraft, call: number, subjectKey: Uint8Array)
     call, id, type, key, salt, template: open,
     perspective: text((fields['perspective'] as { id?: unknown } | undefined)?.id),
     status: text(fields['status']),
-    begin: type === 'completion.end' ? text(fields['begin']) : null,
+    begin: type === 'completion.end' || type === 'completion.late' ? text(fields['begin']) : null,
     choices: type === 'completion.begin' ? Number(fields['choices'] ?? 1) : 0,
     choice: Number(fields['choice'] ?? 0),
     payload: payload ?? null,
     kek: null,
     wrapped: null,
     tenant: owner?.tenant ?? null,
-    subject: owner?.user === undefined ? null : subjectOf(subjectKey, { tenant: owner.tenant, user: owner.user }),
+    subject: owner === undefined ? null : keptOf(owner, subjectKey).subject,
     effect: effect === undefined ? null : JSON.stringify(storeEffect(effect, subjectKey)),
   }
 }

@@ -9,7 +9,7 @@ import type { Tile } from './tile.ts'
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
 
 export const LEAF_TYPES = [
-  'completion.begin', 'completion.end', 'completion.refused', 'feedback', 'audit.read', 'erasure',
+  'completion.begin', 'completion.end', 'completion.late', 'completion.refused', 'feedback', 'audit.read', 'erasure',
   'payload.expired', 'hold.set', 'hold.lifted', 'kek.rotated', 'draw.epoch', 'key.created', 'key.revoked',
   'config.changed', 'model.loaded', 'log.start', 'log.stop', 'log.restored', 'log.rekeyed', 'clock.anomaly',
 ] as const
@@ -27,13 +27,16 @@ export interface LeafDraft {
   /** Transcript bytes (request as received, answer as sent), sealed in a row of its own and committed to by a salted hash in the leaf. */
   readonly payload?: Uint8Array
   /** Whose transcript it is: what erasure and holds go by. Never in the leaf. */
-  readonly owner?: Owner
+  readonly owner?: Owner | KeptOwner
   /** What the store does to transcripts in the very transaction that appends the leaf. */
   readonly effect?: Effect
 }
 
 /** `user`: the tenant's own name for the person who asked (`safety_identifier` or `user`); the store keeps a keyed hash of it only. */
 export interface Owner { readonly tenant: string, readonly user?: string | undefined }
+
+/** Likewise as the store has it, which does not know the end user's name: for leaves about an exchange that somebody else began. */
+export interface KeptOwner { readonly tenant: string, readonly subject: string | null }
 
 /** What is kept from erasure and expiry. */
 export type HoldScope = { readonly records: readonly string[] } | { readonly tenant: string, readonly user?: string | undefined } | { readonly all: true }

@@ -10,6 +10,8 @@ export interface ExchangeRooms {
   /** Resolves when they are durable, perhaps before their places are known. */
   accept (drafts: readonly LeafDraft[]): Promise<void>
   readonly journal: { append (record: string, choice: number, bytes: Uint8Array): void, release (record: string): void }
+  /** Puts on record what was sent of a choice that somebody else has closed without it. Absent where nobody else can. */
+  readonly late?: (begin: LeafDraft, choice: number, sent: Uint8Array) => Promise<void>
   /** Called once, when the last end is durable. */
   closed (): void
 }
@@ -76,6 +78,10 @@ export class OpenExchange implements Exchange {
       this.#ended(choice)
       return receipt
     } catch (error) {
+      if (isTaken(error) && await this.#bringIn(choice)) {
+        this.#ended(choice)
+        throw error
+      }
       // of what never began nothing is on record, and nothing is to be closed: an outage must not pile up what it refuses
       if (this.#begun || this.#perhapsBegun) this.#failed.set(choice, draft)
       else this.#rooms.closed()
@@ -94,13 +100,20 @@ export class OpenExchange implements Exchange {
       try {
         await this.#place({ ...draft, fields: { ...draft.fields, status: 'interrupted' } })
       } catch (error) {
-        if (!isTaken(error)) {
+        if (!isTaken(error) || !await this.#bringIn(choice)) {
           this.#failed.set(choice, draft)
           return
         }
       }
       this.#ended(choice)
     }
+  }
+
+  /** Its end stands in the log, ours or another's: then what was sent has to stand there as well before it is let go. False where the log cannot take it now. */
+  async #bringIn (choice: number): Promise<boolean> {
+    const sent = this.#parts.get(choice)
+    if (!sent || !this.#rooms.late) return true
+    return this.#rooms.late(this.#begin, choice, Buffer.concat(sent)).then(() => true, () => false)
   }
 
   #ended (choice: number): void {

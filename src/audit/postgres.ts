@@ -5,13 +5,13 @@ import { LatestCheckpoint } from './latest-checkpoint.ts'
 import type { AuditLog } from './log.ts'
 import { addressOf, openDatabase, openPool, reasonOf, type Database } from './postgres/database.ts'
 import { Reader } from './postgres/reader.ts'
-import { endLease, othersMissingEnds, ownMissingEnds, renewLease, replicaId } from './postgres/replica.ts'
+import { endLease, lateAnswers, othersMissingEnds, ownMissingEnds, renewLease, replicaId } from './postgres/replica.ts'
 import { adopt, keksInUse } from './postgres/sealing.ts'
 import { Sequencer, type Faults } from './postgres/sequencer.ts'
 import { postgresTranscripts } from './postgres/transcripts.ts'
 import { checkTree, postgresTree } from './postgres/tree.ts'
 import { PendingWriter, type PendingOptions } from './postgres/writer.ts'
-import { CommitQueue, type QueueLimits } from './queue.ts'
+import { CommitQueue, isTaken, type QueueLimits } from './queue.ts'
 import { readKeks, type KekOptions } from './seal/keyring.ts'
 import { lossOf, type AcceptedRestore } from './restore.ts'
 import { signerFor } from './signing-key.ts'
@@ -76,12 +76,19 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
     const journalled = readJournal(directory, ring)
     const ends = await ownMissingEnds(db, replica, journalled)
     for (let at = 0; at < ends.length; at += RECOVERY_GROUP) await queue.append(ends.slice(at, at + RECOVERY_GROUP))
-    const owned = new Set(ends.map((end) => (end.fields as { begin: string }).begin))
-    const late = [...journalled].filter(([record]) => !owned.has(record))
-    const lost = await Promise.all(late.map(async ([record, choices]) => (await reader.endsOf(record)).some((end) => (JSON.parse(end.leaf) as { answer_lost?: boolean }).answer_lost) ? [record, [...choices].map(([choice, bytes]) => [choice, Buffer.from(bytes).toString('base64')])] as const : null))
-    const found = lost.filter((one) => one !== null)
-    // another replica has closed these without their answers, which this one had in its journal: they come in beside its start
-    await queue.append([...loss, { ...ownLeaf('log.start', { recovered: ends.length, replica, ...(found.length > 0 && { late: found.map(([record]) => record) }) }), ...(found.length > 0 && { payload: Buffer.from(JSON.stringify(Object.fromEntries(found))) }) }])
+    // another replica has closed these without their answers
+    const late = await bringIn(journalled)
+    await queue.append([...loss, ownLeaf('log.start', { recovered: ends.length, replica, ...(late > 0 && { late }) })])
+
+    /** One by one: what is there already, from a life that was cut off here, is passed over. */
+    async function bringIn (sent: ReadonlyMap<string, ReadonlyMap<number, Uint8Array>>): Promise<number> {
+      const drafts = await lateAnswers(db, sent)
+      const taken = await Promise.all(drafts.map((draft) => queue.append([draft]).then(() => false, (error: unknown) => {
+        if (isTaken(error)) return true
+        throw error
+      })))
+      return taken.filter((there) => !there).length
+    }
 
     const look = async (): Promise<void> => {
       const now = await writer.tend()
@@ -96,7 +103,7 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
       every(leaseMs / 3, () => renewLease(db, replica, leaseMs)),
       every(leaseMs, async () => {
         // one by one: another replica may be at the same records, and is refused or refuses us
-        await Promise.allSettled((await othersMissingEnds(db, replica)).map((end) => queue.append([end])))
+        await Promise.allSettled((await othersMissingEnds(db, replica, leaseMs)).map((end) => queue.append([end])))
         await db.query('DELETE FROM parallax.refused WHERE at < now() - interval \'1 hour\'')
       }),
     ]
@@ -109,6 +116,7 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
       transcripts: postgresTranscripts({ db: reads, reader, subjectKey: secrets.subject_key, size: () => queue.size }),
       journal: new Journal(directory, ring),
       keksInUse: () => keksInUse(db),
+      late: async (open, choice, sent) => { await bringIn(new Map([[open.id, new Map([[choice, sent]])]])) },
       async release () {
         await Promise.all(lives.map((stop) => stop()))
         await endLease(db, replica).catch(() => { /* it runs out by itself */ })

@@ -3,7 +3,7 @@ import { newId } from '../ids.ts'
 import type { Journal } from './journal.ts'
 import { KekRotation } from './kek-rotation.ts'
 import type { AuditLog, Exchange, LeafDraft, LogTree, RecordQuery, StoredRecord, Transcripts } from './log.ts'
-import { OpenExchange } from './open-exchange.ts'
+import { OpenExchange, type ExchangeRooms } from './open-exchange.ts'
 import type { CommitQueue } from './queue.ts'
 import type { KekSource, Keyring } from './seal/keyring.ts'
 
@@ -31,6 +31,8 @@ export interface Parts {
   readonly keks: KekSource
   /** As the store has it: ids, the current one first. */
   readonly keksInUse: () => Promise<readonly string[]>
+  /** As ExchangeRooms has it. */
+  readonly late?: NonNullable<ExchangeRooms['late']>
   /** Gives back whatever was held while the log was open. */
   readonly release: () => void | Promise<void>
 }
@@ -77,6 +79,7 @@ export class StoredLog implements AuditLog {
       append: (drafts) => this.#queue.append(drafts),
       accept: (drafts) => this.#queue.accept(drafts),
       journal: this.#journal,
+      ...(this.#parts.late && { late: this.#parts.late }),
       closed: () => { this.#open.delete(exchange) },
     })
     this.#open.add(exchange)

@@ -129,7 +129,7 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
     if (leaf.type === 'log.restored') restored.push({ index: index!, lost: leaf.lost_size ?? 0 })
     if (commit === undefined) return
     if (payload?.state === 'damaged') return blame(`the transcript of leaf ${index} is there and cannot be opened: it was altered, or its key is missing`)
-    if (payload?.state === 'erased' || payload?.state === 'expired') return gone.missing(payload.state, leaf.type === 'completion.end' ? leaf.begin ?? leaf.id : leaf.id, index!)
+    if (payload?.state === 'erased' || payload?.state === 'expired') return gone.missing(payload.state, leaf.begin ?? leaf.id, index!)
     if (payload?.state !== 'present' || payload.base64 === undefined || payload.salt === undefined) return blame(`the transcript of leaf ${index} is missing, and nothing says that it was erased`)
     payloads++
     if (commitment(Buffer.from(payload.salt, 'base64'), leaf.id, Buffer.from(payload.base64, 'base64')) !== commit) blame(`the transcript of leaf ${index} is not the one that the leaf commits to`)

@@ -204,10 +204,9 @@ t.test('a replica that comes back in time closes its own records with everything
   const other = await db.open(t, { leaseMs: 300 })
   await until(async () => (await db.sql('SELECT 1 FROM parallax.open_record')).length === 0, 15_000)
   log = await db.open(t, { directory, leaseMs: 60_000 })
-  const start = (await everything(log)).findLast((one) => JSON.parse(one.leaf).late)!
-  const brought = JSON.parse(Buffer.from(start.payload.state === 'present' ? start.payload.bytes : []).toString()) as Record<string, [number, string][]>
-  t.same(Object.keys(brought).toSorted(), JSON.parse(start.leaf).late.toSorted())
-  for (const [record, choices] of Object.entries(brought)) t.ok(Buffer.from(choices[0]![1], 'base64').toString().startsWith(late.sent.get(record) ?? ''), 'what it had sent')
+  const brought = (await everything(log)).filter((one) => JSON.parse(one.leaf).type === 'completion.late')
+  t.ok(brought.length > 0)
+  for (const { leaf, payload } of brought) t.ok(String(payload.state === 'present' && Buffer.from(payload.bytes)).startsWith(late.sent.get(JSON.parse(leaf).begin) ?? ''), 'what it had sent')
   await soundness(t, log)
   await log.close()
   await other.close()

@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import t from 'tap'
+import { cpSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
 import { v7 as uuidv7 } from 'uuid'
+import type { AuditLog } from '../../src/audit/log.ts'
 import { prepare } from '../../src/audit/entry.ts'
 import { packEntries } from '../../src/audit/packet.ts'
 import { openDatabase, transaction } from '../../src/audit/postgres/database.ts'
 import { replicaId } from '../../src/audit/postgres/replica.ts'
 import { sealEntries } from '../../src/audit/postgres/sealing.ts'
 import { readKeks } from '../../src/audit/seal/keyring.ts'
-import { begin, note, soundness } from '../contracts/audit-log.ts'
-import { exchange } from '../contracts/transcripts.ts'
+import { begin, END, note, soundness } from '../contracts/audit-log.ts'
+import { effect, exchange } from '../contracts/transcripts.ts'
 import { NO_POSTGRES, startPostgres } from '../fixtures/postgres.ts'
 import { replicasOn, type Replicas } from '../fixtures/replicas.ts'
 import { temporary, until } from '../helper.ts'
@@ -133,9 +136,85 @@ t.test('an erasure does not hold up the log while the table is vacuumed', { skip
   const other = await db.client(t)
   await other.query('BEGIN; LOCK TABLE parallax.payload IN SHARE UPDATE EXCLUSIVE MODE')
   const started = performance.now()
-  await log.append([note(null, { type: 'erasure', effect: { erase: [record] } })])
+  await log.append([effect('erasure', { erase: [record] })])
   for (let at = 0; at < 3; at++) await log.append([note()])
   t.ok(performance.now() - started < 2000, `${Math.round(performance.now() - started)} ms`)
   await other.query('COMMIT')
   await log.close()
+})
+
+/** A directory as a process that died now would leave it. */
+function asIfDied (t: Test, directory: string): string {
+  const copy = temporary(t)
+  for (const name of readdirSync(directory)) cpSync(join(directory, name), join(copy, name), { recursive: true })
+  return copy
+}
+
+const mine = { tenant: 't_1', user: 'ann@example' }
+/** Leaves of one exchange by type, with the states of their transcripts. */
+const about = async (log: AuditLog, record: string): Promise<string[]> =>
+  [(await log.record(record))!, ...await log.endsOf(record)].map(({ leaf, payload }) => `${JSON.parse(leaf).type} ${payload.state === 'present' ? Buffer.from(payload.bytes).toString() : payload.state}`)
+
+t.test('a live replica whose record another closed loses nothing of what it sent: it comes in beside, and erasure and holds reach it', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const one = await db.open(t, { leaseMs: 60_000 })
+  const two = await db.open(t, { leaseMs: 300 })
+  const open = one.open(begin('k_1', { owner: mine }))
+  await open.begun()
+  open.chunk(Buffer.from('what the client '))
+  open.chunk(Buffer.from('has seen'))
+  await db.sql('UPDATE parallax.replica SET until = now() - interval \'1 minute\'')
+  await until(async () => (await two.endsOf(open.record)).length > 0)
+  await t.rejects(open.end(END), /in the log already/)
+  await until(async () => (await two.endsOf(open.record)).length > 1)
+  t.same(await about(two, open.record), ['completion.begin the request', 'completion.end ', 'completion.late what the client has seen'])
+  await two.append([effect('hold.set', { hold: { name: 'case', scope: mine } })])
+  await two.append([effect('payload.expired', { expire: { from: 0, before: two.size() } })])
+  t.match(await about(two, open.record), [/the request/, /^completion\.end $/, /has seen/], 'held')
+  await two.append([effect('hold.lifted', { lift: 'case' })])
+  await two.append([effect('erasure', { erase: [open.record] })])
+  t.same(await about(two, open.record), ['completion.begin erased', 'completion.end erased', 'completion.late erased'])
+  await until(() => one.size() === two.size())
+  await soundness(t, one)
+  await one.close()
+  await two.close()
+})
+
+t.test('what a replica that comes back too late had sent comes in beside, once; but not what was erased meanwhile', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const directory = temporary(t)
+  const one = await db.open(t, { directory, leaseMs: 60_000 })
+  const [stays, goes] = [one.open(begin('k_1', { owner: mine })), one.open(begin('k_1', { owner: mine }))]
+  for (const open of [stays, goes]) {
+    await open.begun()
+    open.chunk(Buffer.from('was seen'))
+  }
+  const died = asIfDied(t, directory)
+  const two = await db.open(t, { leaseMs: 300 })
+  await db.sql('UPDATE parallax.replica SET until = now() - interval \'1 minute\'')
+  await until(async () => (await db.sql('SELECT 1 FROM parallax.open_record')).length === 0)
+  await two.append([effect('erasure', { erase: [goes.record] })])
+  const again = asIfDied(t, died)
+  for (const from of [died, again]) await (await db.open(t, { directory: from })).close()
+  t.same(await about(two, stays.record), ['completion.begin the request', 'completion.end ', 'completion.late was seen'])
+  t.same(await about(two, goes.record), ['completion.begin erased', 'completion.end erased'])
+  t.equal((await two.transcripts.ofUser(mine, 10)).length, 1)
+  await until(async () => two.size() === (await db.sql('SELECT size FROM parallax.head'))[0].size * 1)
+  await soundness(t, two)
+  await two.close()
+  await one.close()
+})
+
+t.test('after the database was away for longer than a lease nobody closes what the others still answer', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const one = await db.open(t, { leaseMs: 60_000 })
+  const two = await db.open(t, { leaseMs: 900 })
+  const open = one.open(begin())
+  await open.begun()
+  // as it stands when it is back: all leases have run out, and one of them looks first
+  await db.sql('UPDATE parallax.replica SET until = now() - interval \'1 second\'')
+  await moment(850)
+  await db.sql('UPDATE parallax.replica SET until = now() + interval \'1 minute\'')
+  t.match(await open.end(END), { index: 3 })
+  await Promise.all([one.close(), two.close()])
 })

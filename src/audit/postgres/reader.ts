@@ -50,7 +50,7 @@ export class Reader implements RecordReader {
   }
 
   async endsOf (begin: string): Promise<StoredRecord[]> {
-    const { rows } = await this.#db.query<Row>(`SELECT ${COLUMNS}, payload.bytes ${FROM} WHERE leaf.begin = $1 ORDER BY leaf.idx`, [begin])
+    const { rows } = await this.#db.query<Row>(`SELECT ${COLUMNS}, payload.bytes ${FROM} WHERE payload.record = $1 AND leaf.id <> $1 ORDER BY leaf.idx`, [begin])
     return rows.map((row) => this.#stored(row, true))
   }
 

@@ -46,6 +46,9 @@ const STEPS: readonly string[] = [
    -- one row: where the log stands. epoch grows with every group, so that nobody can place leaves on a state that he does not know
    CREATE TABLE parallax.head (single boolean PRIMARY KEY DEFAULT true CHECK (single), epoch bigint NOT NULL, size bigint NOT NULL, t bigint NOT NULL, checkpoint text);
    INSERT INTO parallax.head (epoch, size, t) VALUES (0, 0, 0);`,
+  // since when a replica has held its lease without a gap; and an index of the leaves that are looked for by their type
+  `ALTER TABLE parallax.replica ADD COLUMN since timestamptz NOT NULL DEFAULT now();
+   CREATE INDEX leaf_told ON parallax.leaf (type, idx) WHERE type IN ('erasure', 'log.restored');`,
 ]
 
 /** Under a lock of its own, for replicas start together. Throws where the database is newer than this program. */

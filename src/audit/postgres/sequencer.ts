@@ -118,13 +118,13 @@ export class Sequencer {
   /** Calls with an id that is taken, or an end that was written by somebody else: refused as a whole, for a call is kept whole. */
   async #duplicates (client: Connection, calls: readonly { call: string, entries: Entry[] }[]): Promise<Set<string>> {
     const entries = calls.flatMap((one) => one.entries)
-    const ends = entries.filter((entry) => entry.begin !== null)
+    const ends = entries.filter(isEnd)
     const taken = new Set((await client.query<{ id: string }>('SELECT id FROM parallax.leaf WHERE id = ANY($1::uuid[])', [entries.map((entry) => entry.id)])).rows.map((row) => row.id))
     const ended = new Set((await client.query<{ begin: string, choice: number }>('SELECT leaf.begin, leaf.choice FROM parallax.leaf JOIN unnest($1::uuid[], $2::int[]) AS one (begin, choice) ON leaf.begin = one.begin AND leaf.choice = one.choice',
       [ends.map((entry) => entry.begin), ends.map((entry) => entry.choice)])).rows.map((row) => `${row.begin}/${row.choice}`))
     const refused = new Set<string>()
     for (const { call, entries: own } of calls) {
-      const names = own.flatMap((entry) => entry.begin === null ? [] : [`${entry.begin}/${entry.choice}`])
+      const names = own.flatMap((entry) => isEnd(entry) ? [`${entry.begin}/${entry.choice}`] : [])
       if (own.some((entry) => taken.has(entry.id)) || names.some((name) => ended.has(name))) {
         refused.add(call)
         continue
@@ -173,13 +173,16 @@ export class Sequencer {
   }
 }
 
+/** It closes its begin, which what comes in beside an end does not. */
+const isEnd = (entry: Entry): boolean => entry.type === 'completion.end'
+
 const buffer = (bytes: Uint8Array | null): Buffer | null => bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
 /** One statement a table, however many rows. */
 async function insert (client: Connection, leaves: readonly Leaf[], nodes: readonly { level: number, index: number, hash: Uint8Array }[]): Promise<void> {
   await client.query('INSERT INTO parallax.leaf (idx, id, hash, entry, t, type, key, key_seq, perspective, status, begin, choice) SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::bytea[], $4::bytea[], $5::bigint[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::text[], $11::uuid[], $12::int[])', [
     leaves.map((one) => one.index), leaves.map((one) => one.entry.id), leaves.map((one) => one.hash), leaves.map((one) => one.bytes), leaves.map((one) => one.time), leaves.map((one) => one.entry.type),
-    leaves.map((one) => one.entry.key), leaves.map((one) => one.keySeq), leaves.map((one) => one.entry.perspective), leaves.map((one) => one.entry.status), leaves.map((one) => one.entry.begin), leaves.map((one) => one.entry.begin === null ? null : one.entry.choice),
+    leaves.map((one) => one.entry.key), leaves.map((one) => one.keySeq), leaves.map((one) => one.entry.perspective), leaves.map((one) => one.entry.status), leaves.map(({ entry }) => isEnd(entry) ? entry.begin : null), leaves.map(({ entry }) => isEnd(entry) ? entry.choice : null),
   ])
   const payloads = leaves.filter(({ entry }) => entry.payload !== null)
   if (payloads.length > 0) {
@@ -198,7 +201,7 @@ async function openAndClose (client: Connection, leaves: readonly Leaf[]): Promi
   const lessened = new Map<string, number>()
   for (const { entry, replica } of leaves) {
     if (entry.choices > 0) open.set(entry.id, { missing: entry.choices, replica })
-    if (entry.begin === null) continue
+    if (entry.begin === null || !isEnd(entry)) continue
     const own = open.get(entry.begin)
     if (own) own.missing--
     else lessened.set(entry.begin, (lessened.get(entry.begin) ?? 0) + 1)
