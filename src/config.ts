@@ -93,6 +93,8 @@ const schema = z.strictObject({
     /** Where the log's checkpoints are published. */
     anchors: z.array(anchor).max(32).default([]),
   }).prefault({}),
+  /** How long a secret of the draws is used before it is revealed and another takes its place. */
+  draws: z.strictObject({ epochHours: z.number().min(0.01).max(8760).default(24) }).prefault({}),
   cache: z.strictObject({
     enabled: z.boolean().default(true),
     bytes: count(0, 64 * 1024 * MIB, 64 * MIB),

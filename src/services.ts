@@ -8,10 +8,13 @@ import { witnessTarget } from './audit/anchor/witness.ts'
 import type { AuditLog } from './audit/log.ts'
 import { openAuditLog } from './audit/open.ts'
 import { memoryCache } from './cache/memory.ts'
+import { makeFlights } from './cache/single-flight.ts'
 import type { Cache } from './cache/cache.ts'
 import { makeChat, type Chat } from './chat/answer.ts'
 import { ConfigError, type AnchorConfig, type Config } from './config.ts'
 import { recordConfiguration, recordModels } from './configured.ts'
+import { epochDraws } from './draws/epochs.ts'
+import { sqliteEpochs } from './draws/sqlite.ts'
 import type { Engine } from './engine/engine.ts'
 import type { Expert } from './experts/expert.ts'
 import type { KeyStore } from './keys/keys.ts'
@@ -78,8 +81,11 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     closers.push(() => limits.close())
     const retention = makeRetention({ audit, cache, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })
     closers.push(() => retention.close())
+    const draws = epochDraws({ store: sqliteEpochs(config.dataDir), audit, epochMs: config.draws.epochHours * 3_600_000, onError: (error) => log('error', 'draws.failed', { error }) })
+    closers.push(() => draws.close())
     const chat = makeChat({
-      config, perspectives, policy, experts, audit, cache,
+      config, perspectives, policy, experts, audit, cache, draws,
+      flights: makeFlights(cache),
       onError: (error, requestId) => log('error', 'chat.failed', { requestId, error }),
     })
     closers.push(() => chat.close())

@@ -35,6 +35,8 @@ export interface Leaf { readonly type: string, readonly id: string, readonly [me
 export interface BuildOptions {
   /** Members of the configuration file, over the test's own. */
   readonly config?: Record<string, unknown>
+  /** Experts beside the two fake upstreams' own. */
+  readonly experts?: Record<string, unknown>
   readonly env?: Record<string, string>
   readonly dataDir?: string
   readonly openers?: Openers
@@ -59,6 +61,7 @@ export async function build (t: Test, options: BuildOptions = {}): Promise<Built
     experts: {
       progressive: { wire: 'openai', baseUrl: upstreams.progressive.url, model: 'mock-a', apiKey: 'upstream-secret-a' },
       conservative: { wire: 'openai', baseUrl: upstreams.conservative.url, model: 'mock-b', apiKey: 'upstream-secret-b' },
+      ...options.experts,
     },
     ...options.config,
   }))

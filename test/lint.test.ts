@@ -25,6 +25,7 @@ const FORBIDDEN: [folder: string, imported: string, words: RegExp][] = [
   ['src/engine', '../../experts/expert.ts', /engine does not know this room/],
   ['src/audit', '../../chat/answer.ts', /audit does not know this room/],
   ['src/keys', '../../chat/answer.ts', /keys does not know this room/],
+  ['src/draws', '../../chat/answer.ts', /draws does not know this room/],
   ['src/chat', '../../engine/engine.ts', /chat does not know this room/],
   ['src/chat', 'undici', /Only experts and engine know a model server/],
   ['src/experts', 'node-llama-cpp', /engine's child process/],
@@ -35,6 +36,7 @@ const FORBIDDEN: [folder: string, imported: string, words: RegExp][] = [
 const ALLOWED: [folder: string, imported: string][] = [
   ['src/chat', '../../router/route.ts'],
   ['src/audit', 'node:sqlite'],
+  ['src/draws', 'node:sqlite'],
   ['src/experts', 'undici'],
   ['src/cache', '../../completion/completion.ts'],
   ['src/cache', 'ioredis'],

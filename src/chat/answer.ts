@@ -1,24 +1,31 @@
 /**
- * The story of one chat request: read it, find its route, put it on record, let the expert (or the policy, or the cache) answer,
+ * The story of one chat request: read it, find its route, cast who speaks, put it on record, let the voices (or the policy, or the cache) answer,
  * and let nothing leave that the log does not hold. Knows nothing of Fastify.
  */
 import type { Readable } from 'node:stream'
-import type { AuditLog } from '../audit/log.ts'
-import type { Cache, CachedAnswer } from '../cache/cache.ts'
-import { cacheKey, cacheWish } from '../cache/key.ts'
+import type { AuditLog, Exchange } from '../audit/log.ts'
+import type { Cache, Flights } from '../cache/cache.ts'
+import { cacheWish } from '../cache/key.ts'
 import type { Config } from '../config.ts'
-import { disclose, disclosePolicy, type Disclosure } from '../disclosure/disclose.ts'
+import { disclosePolicy, type Disclosure } from '../disclosure/disclose.ts'
+import type { Draws } from '../draws/draws.ts'
 import { ParallaxError } from '../errors.ts'
-import type { Expert, Wire } from '../experts/expert.ts'
+import type { Expert } from '../experts/expert.ts'
 import type { Caller } from '../keys/keys.ts'
 import type { Registry } from '../perspectives/registry.ts'
-import type { Policy } from '../router/policy.ts'
+import type { Policy, Ruling } from '../router/policy.ts'
 import { route, type Route } from '../router/route.ts'
-import { answerId, choicesOf, presentCompletion, textCompletion, toChunks, tokensOf, withMember, type Frame } from './completion.ts'
+import { CacheStatus } from './cache-status.ts'
+import { makeCaster, type Cast, type Voice } from './cast.ts'
+import { answerId, choicesOf, presentCompletion, textOf, tokensOf, withMember, type Frame } from './completion.ts'
+import { SpokenBefore } from './context.ts'
 import { beginLeaf, endBroken, endFields, receiptMember } from './exchange.ts'
 import { FrameStream, ReaderGone } from './frame-stream.ts'
-import { conversationOf, endUser, expertRequest, parseChatRequest } from './request.ts'
+import { conversationOf, endUser, parseChatRequest } from './request.ts'
+import { answerSideBySide, type SideBySide } from './side-by-side.ts'
+import { fixedSpeech } from './speech.ts'
 import { relay } from './stream.ts'
+import { relaySideBySide } from './stream-side-by-side.ts'
 
 /** What the reply has to say beside its body, filled in as it becomes known: errors carry what applies by then. */
 export interface Told {
@@ -56,6 +63,8 @@ export interface ChatRooms {
   readonly experts: ReadonlyMap<string, Expert>
   readonly audit: AuditLog
   readonly cache: Cache
+  readonly flights: Flights
+  readonly draws: Draws
   /** Told about failures that the client only sees as `internal_error`. Never given prompts. */
   readonly onError: (error: unknown, requestId: string) => void
 }
@@ -72,8 +81,9 @@ export interface Chat {
 }
 
 export function makeChat (rooms: ChatRooms): Chat {
-  const { config, audit, cache } = rooms
-  const disclosures = new Map<string, Disclosure>()
+  const { config, audit } = rooms
+  const spoken = new SpokenBefore()
+  const cast = makeCaster({ ...rooms, spoken })
   const running = new Map<AbortController, Promise<unknown>>()
 
   /** Remembers an answer until its record is closed, so that a shutdown can break it off and wait for it. */
@@ -83,101 +93,105 @@ export function makeChat (rooms: ChatRooms): Chat {
     return part
   }
 
-  /** The same words for every answer of a perspective as long as its expert is the same. */
-  function disclosureOf (chosen: Route, expert: Expert): Disclosure {
-    let known = disclosures.get(chosen.perspective.id)
-    if (!known) disclosures.set(chosen.perspective.id, known = disclose(chosen.perspective, chosen.mode, chosen.weights, expert.facts, config.provider))
-    return known
-  }
-
   async function answer (call: ChatCall): Promise<ChatReply> {
-    const { told, caller } = call
+    const { told, caller, work } = call
     const request = parseChatRequest(call.body, config.limits)
     const chosen = route({ body: request.perspective, header: call.perspectiveHeader, model: request.model, keyDefault: caller.defaultPerspective }, rooms.perspectives)
     const ruling = rooms.policy.rule(conversationOf(request), new Date())
-    const expert = rooms.experts.get(chosen.perspective.id)
-    const disclosure = told.disclosure = ruling ? disclosePolicy(chosen.perspective, ruling) : expert ? disclosureOf(chosen, expert) : unserved(chosen)
-    const forExpert = expertRequest(request)
     const wish = cacheWish(request, call.cacheControl)
-    const key = !ruling && expert && (wish.read || wish.store) && config.cache.enabled
-      ? cacheKey(forExpert, { tenant: caller.tenant, perspectives: [chosen.perspective.id], mode: chosen.mode, weights: chosen.weights, experts: [expert.facts] })
-      : null
-    const hit = key && wish.read ? fresh(await cache.get(key), wish.maxAge) : undefined
-    if (key) told.cacheStatus = hit ? `parallax; hit; ttl=${config.cache.ttlSeconds - Math.floor((Date.now() - hit.stored) / 1000)}` : 'parallax; fwd=miss'
-    else if (!ruling) told.cacheStatus = 'parallax; fwd=bypass'
-    if (!ruling && !hit) {
-      if (wish.onlyIfCached) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer and there is none.')
-      const availability = expert!.availability()
-      if (!availability.ok) {
-        throw new ParallaxError('expert_unavailable', `The perspective "${chosen.perspective.id}" cannot answer: ${availability.reason} No other perspective is used instead.`, { param: 'perspective', retryAfter: availability.retryAfter })
-      }
-    }
+    const status = new CacheStatus(told)
+    const players: Cast = ruling
+      ? fixed(ruling, disclosePolicy(askedName(chosen), ruling))
+      : await cast(chosen, { caller, requestId: call.requestId, request, wish, cacheStatus: (how, ttl) => { status.add(how, ttl) } })
+    const { disclosure, voices, summary } = players
+    told.disclosure = disclosure
+    if (!ruling && wish.onlyIfCached && !voices.every(({ speech }) => speech.ready)) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer and there is none.')
+    // nobody can speak: told as the refusal that it is
+    const [first] = voices
+    if (first?.speech.silent && voices.every(({ speech }) => speech.silent)) throw first.speech.silent
 
+    const count = voices.length + (summary ? 1 : 0)
     const exchange = audit.open(
-      beginLeaf({ caller, requestId: call.requestId, asked: request.model, stream: request.stream === true, route: chosen, disclosure, ruling, user: endUser(request) }, call.raw),
+      beginLeaf({ caller, requestId: call.requestId, asked: request.model, stream: request.stream === true, route: askedName(chosen), disclosure, voices: count, ruling, user: endUser(request) }, call.raw),
       request.stream ? {} : { deferMs: BEGIN_DEFER_MS })
     told.record = exchange.record
     told.byModel = !ruling
     const frame: Frame = { id: answerId(exchange.record), created: Math.floor(Date.now() / 1000), disclosure }
-    const ready = ruling ? textCompletion(ruling.text, ruling.kind === 'refuse' ? 'content_filter' : 'stop') : hit?.completion
-    const source = hit?.source ?? null
-    const keep = key && wish.store && !hit ? (completion: Wire, end: string) => remember(key, completion, end, wish.maxAge) : undefined
-    const timer = setTimeout(() => call.work.abort(new ParallaxError('expert_timeout', `The answer took longer than ${config.limits.totalMs} ms.`)), config.limits.totalMs)
+    const origin = audit.tree.origin
+    const whenSaid = (voice: Voice, text: string): void => { if (!ruling) spoken.remember(caller.tenant, voice.id, text) }
+    const timer = setTimeout(() => work.abort(new ParallaxError('expert_timeout', `The answer took longer than ${config.limits.totalMs} ms.`)), config.limits.totalMs)
     timer.unref()
+    const sides: SideBySide | null = chosen.mode === 'overton' && !ruling ? { cast: players, exchange, frame, origin, signal: work.signal, told, explain, whenSaid } : null
     try {
-      return await (request.stream ? streamed() : track(call.work, whole()))
+      if (!request.stream) return { kind: 'json', text: await track(work, sides ? answerSideBySide(sides) : whole(voices[0]!)).finally(() => { clearTimeout(timer) }) }
+      return { kind: 'stream', stream: await (sides ? streamedSideBySide(sides) : streamed(voices[0]!)) }
     } catch (thrown) {
       clearTimeout(timer)
       const error = explain(thrown)
       // the record says how it ended before the caller is told; a log that refuses is the graver news
-      await endBroken(exchange, disclosure, error)
+      await Promise.all([...voices, ...(summary ? [summary.voice] : [])].map((voice) => endBroken(exchange, voice.disclosure, error, voice.choice)))
       throw error
     }
 
-    async function whole (): Promise<ChatReply> {
-      const completion = ready ?? await expert!.complete(forExpert, call.work.signal)
-      clearTimeout(timer)
-      const tokens = told.tokens = source ? [0, 0] : tokensOf(completion['usage'])
-      const text = JSON.stringify(presentCompletion(source ? unspent(completion) : completion, frame))
+    async function whole (voice: Voice): Promise<string> {
+      const said = await voice.speech.whole(work.signal, exchange.record)
+      const { completion, source, joined } = said
+      const tokens = told.tokens = said.spent ? tokensOf(completion['usage']) : [0, 0]
+      const text = JSON.stringify(presentCompletion(completion, frame))
       const receipt = await exchange.end({
         status: 'complete',
         answer: Buffer.from(text),
-        fields: endFields({ disclosure, tokens, finish: choicesOf(completion).map((choice) => String(choice.finish_reason)), source }),
+        fields: endFields({ disclosure, tokens, finish: choicesOf(completion).map((choice) => String(choice.finish_reason)), source, joined }),
       })
-      if (keep?.(completion, receipt.record)) told.cacheStatus += '; stored'
-      return { kind: 'json', text: withMember(text, 'audit', receiptMember(exchange.record, receipt, audit.tree.origin)) }
+      whenSaid(voice, textOf(completion))
+      if (said.keep(receipt.record)) status.stored()
+      return withMember(text, 'audit', receiptMember(exchange.record, receipt, origin))
     }
 
-    async function streamed (): Promise<ChatReply> {
-      const begun = exchange.begun()
-      begun.catch((error: unknown) => call.work.abort(error))
-      const chunks = ready ? replay(source ? unspent(ready) : ready) : await expert!.stream(forExpert, call.work.signal)
+    async function streamed (voice: Voice): Promise<Readable> {
+      const begun = begin(exchange)
+      const said = await voice.speech.stream(work.signal, exchange.record)
       await begun
-      const out = new FrameStream(config.limits.readerBufferBytes, config.limits.readerStallMs)
-      out.once('close', () => { if (!out.readableEnded) call.work.abort(new ReaderGone('The client has left.')) })
-      void track(call.work, relay({
-        chunks, out, exchange, frame, source, told, explain, origin: audit.tree.origin,
-        choices: ready ? choicesOf(ready).length : request.n ?? 1,
+      const out = reader()
+      void track(work, relay({
+        said, out, exchange, frame, told, explain, origin,
         usageWanted: request.stream_options?.include_usage === true,
-        ...(keep && { whenWhole: keep }),
-      })).finally(() => clearTimeout(timer))
-      return { kind: 'stream', stream: out }
+        whenSaid: (text) => { whenSaid(voice, text) },
+      })).finally(() => { clearTimeout(timer) })
+      return out
+    }
+
+    async function streamedSideBySide (job: SideBySide): Promise<Readable> {
+      const begun = begin(exchange)
+      const streams = voices.map((voice) => voice.speech.stream(work.signal, exchange.record))
+      // one that accepts is enough to begin; where none does, the first one's refusal is the answer
+      await Promise.any(streams).catch((none: unknown) => { throw (none as AggregateError).errors[0] })
+      await begun
+      const out = reader()
+      void track(work, relaySideBySide({ ...job, out, begun: streams, usageWanted: request.stream_options?.include_usage === true, abort: (reason) => { work.abort(reason) } })).finally(() => { clearTimeout(timer) })
+      return out
+    }
+
+    function reader (): FrameStream {
+      const out = new FrameStream(config.limits.readerBufferBytes, config.limits.readerStallMs)
+      out.once('close', () => { if (!out.readableEnded) work.abort(new ReaderGone('The client has left.')) })
+      return out
+    }
+
+    /** A begin that the log refuses ends the work at once. */
+    function begin (one: Exchange): Promise<void> {
+      const begun = one.begun()
+      begun.catch((error: unknown) => { work.abort(error) })
+      return begun
     }
 
     /** The reason behind an abort counts, not the abort; a defect of ours is logged here and told as such. */
     function explain (thrown: unknown): unknown {
-      const error: unknown = call.work.signal.aborted ? call.work.signal.reason : thrown
+      const error: unknown = work.signal.aborted ? work.signal.reason : thrown
       if (error instanceof ParallaxError || error instanceof ReaderGone) return error
       rooms.onError(error, call.requestId)
       return new ParallaxError('internal_error', 'The gateway failed to answer. The operator can find the cause in its log.', { cause: error })
     }
-  }
-
-  /** Keeps a whole answer; false where it is not one. */
-  function remember (key: string, completion: Wire, source: string, maxAge: number | null): boolean {
-    if (!choicesOf(completion).every((choice) => choice.finish_reason)) return false
-    void cache.set(key, { completion, source, stored: Date.now(), tags: [] }, Math.min(maxAge ?? Infinity, config.cache.ttlSeconds))
-    return true
   }
 
   function breakOff (): void {
@@ -192,18 +206,10 @@ export function makeChat (rooms: ChatRooms): Chat {
   return { answer, breakOff, close }
 }
 
-const fresh = (entry: CachedAnswer | undefined, maxAge: number | null): CachedAnswer | undefined =>
-  entry && (maxAge === null || Date.now() - entry.stored <= maxAge * 1000) ? entry : undefined
-
-/** A cached answer reports the tokens of its source as cached, for none were spent on it. */
-function unspent (completion: Wire): Wire {
-  const usage = completion['usage'] as Record<string, unknown> | undefined
-  return usage ? { ...completion, usage: { ...usage, prompt_tokens_details: { ...(usage['prompt_tokens_details'] as object | undefined), cached_tokens: usage['prompt_tokens'] } } } : completion
+/** A policy's text in the place of whoever was asked. */
+function fixed ({ kind, text }: Ruling, disclosure: Disclosure): Cast {
+  return { disclosure, voices: [{ choice: 0, id: 'policy', disclosure, speech: fixedSpeech(text, kind === 'refuse' ? 'content_filter' : 'stop') }], summary: null }
 }
 
-async function * replay (completion: Wire): AsyncGenerator<Wire[]> { yield toChunks(completion) }
-
-function unserved (chosen: Route): never {
-  throw new ParallaxError('expert_unavailable', `Nothing serves the perspective "${chosen.perspective.id}" at present. No other perspective is used instead.`, { param: 'perspective', retryAfter: 30 })
-}
-
+/** Who was asked, as one word. */
+const askedName = (chosen: Route): string => chosen.mode === 'steerable' ? chosen.perspective.id : chosen.mode === 'overton' ? 'both' : chosen.mixture

@@ -1,8 +1,15 @@
 /** Presenting a completion or its chunks as ours. Pure; knows nothing of experts or records. */
 import type { Disclosure } from '../disclosure/disclose.ts'
+import { choicesOf } from '../completion/completion.ts'
 import type { Wire } from '../experts/expert.ts'
 
 export { choicesOf, Gathered, toChunks, type Choice } from '../completion/completion.ts'
+
+/** The text of the first choice; empty where it has none. */
+export function textOf (completion: Wire): string {
+  const content = choicesOf(completion)[0]?.message?.['content']
+  return typeof content === 'string' ? content : ''
+}
 
 /** [prompt, completion] tokens as the upstream counted them, or null where it said nothing usable. */
 export function tokensOf (usage: unknown): [number, number] | null {
@@ -29,7 +36,7 @@ export function presentChunk (chunk: Wire, { id, created, disclosure }: Frame, o
 export const withMember = (json: string, name: string, value: unknown): string => `${json.slice(0, -1)},${JSON.stringify(name)}:${JSON.stringify(value)}}`
 
 /** A fixed text as a completion: what the policy answers with. Nobody's tokens were spent on it; `content_filter` says that an answer was withheld. */
-export const textCompletion = (text: string, finish: 'stop' | 'content_filter' = 'stop'): Wire => ({
+export const textCompletion = (text: string, finish: 'stop' | 'content_filter'): Wire => ({
   choices: [{ index: 0, message: { role: 'assistant', content: text, refusal: null }, logprobs: null, finish_reason: finish }],
   usage: { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
 })

@@ -21,7 +21,7 @@ const message = z.looseObject({
 export const chatRequest = z.looseObject({
   model: z.string().min(1).max(256),
   messages: z.array(message).min(1),
-  perspective: z.unknown().optional(),
+  perspective: z.unknown().optional().describe('A name ("progressive", "conservative", "both", "mix-0.70" …), {"id": "both", "summary": true}, or {"weights": {"progressive": 0.7, "conservative": 0.3}, "mixture": "sample" | "blend", "sticky": "…", "seed": 7}'),
   stream: z.boolean().nullish(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
   n: z.int().min(1).nullish(),

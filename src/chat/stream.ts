@@ -5,33 +5,31 @@
 import type { Exchange } from '../audit/log.ts'
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
-import { choicesOf, Gathered, presentChunk, tokensOf, withMember, type Choice, type Frame } from './completion.ts'
+import { choicesOf, presentChunk, tokensOf, withMember, type Choice, type Frame } from './completion.ts'
 import { endBroken, endFields, receiptMember } from './exchange.ts'
 import { ReaderGone, type FrameStream } from './frame-stream.ts'
+import type { Streamed } from './speech.ts'
 
 export interface Relay {
-  readonly chunks: AsyncIterable<Wire[]>
+  readonly said: Streamed
   readonly out: FrameStream
   readonly exchange: Exchange
   readonly frame: Frame
-  readonly choices: number
   /** The log's name, for the receipt. */
   readonly origin: string
   /** The client asked for the usage chunk; the upstream is always asked. */
   readonly usageWanted: boolean
   /** Told for the metrics. */
   readonly told: { tokens?: readonly [number, number] | null, firstChunkMs?: number }
-  /** The record of the exchange that a replayed answer came from. */
-  readonly source: string | null
-  /** Given the whole answer once it is complete and on record. */
-  readonly whenWhole?: (completion: Wire, endRecord: string) => unknown
+  /** Given the first choice's text once it is complete and on record. */
+  readonly whenSaid: (text: string) => void
   /** Turns whatever was thrown into what the client is told and the log records. */
   readonly explain: (error: unknown) => unknown
 }
 
 const encoder = new TextEncoder()
-const DONE = 'data: [DONE]\n\n'
-const data = (json: string): string => `data: ${json}\n\n`
+export const DONE = 'data: [DONE]\n\n'
+export const data = (json: string): string => `data: ${json}\n\n`
 
 /** Sent as soon as the begin record is durable and the expert has accepted: the headers leave before the first token. */
 export const OPENING_COMMENT = encoder.encode(': parallax\n\n')
@@ -39,12 +37,13 @@ export const OPENING_COMMENT = encoder.encode(': parallax\n\n')
 /** Runs to the end of the answer, whatever that is; never rejects. */
 export async function relay (job: Relay): Promise<void> {
   const { out, exchange, frame } = job
+  const { chunks, choices: wanted, source, joined, spent } = job.said
   const held: Wire[] = []
   const finish = new Map<number, string>()
-  const gathered = job.whenWhole ? new Gathered() : null
   const otherUsage = job.usageWanted ? null : undefined
   let usage: unknown
   let opening = true
+  let said = ''
   const started = performance.now()
 
   const present = (chunk: Wire): string => {
@@ -55,13 +54,14 @@ export async function relay (job: Relay): Promise<void> {
 
   try {
     await out.write(OPENING_COMMENT)
-    for await (const batch of job.chunks) {
+    for await (const batch of chunks) {
       let text = ''
       for (const chunk of batch) {
-        gathered?.add(chunk)
         if (chunk['usage']) usage = chunk['usage']
         const choices = choicesOf(chunk)
         const ending = choices.filter((choice) => choice.finish_reason)
+        const piece = choices[0]?.delta?.['content']
+        if (typeof piece === 'string' && !choices[0]!.index) said += piece
         if (ending.length === 0) {
           if (choices.length > 0) text += present(chunk)
           continue
@@ -75,7 +75,7 @@ export async function relay (job: Relay): Promise<void> {
       job.told.firstChunkMs ??= performance.now() - started
       await send(encoder.encode(text))
     }
-    if (finish.size < job.choices) {
+    if (finish.size < wanted) {
       throw new ParallaxError('expert_failed', 'The expert\'s stream ended before its answer did. What came so far is not a whole answer.')
     }
     const frames = held.map((chunk) => JSON.stringify(presentChunk(chunk, frame, opening && chunk === held[0], otherUsage)))
@@ -83,12 +83,13 @@ export async function relay (job: Relay): Promise<void> {
     // the log commits to the frames without the receipt, which cannot be in what it is a receipt for
     exchange.chunk(encoder.encode(frames.map(data).join('') + closing))
     // a replayed answer cost nobody a token
-    const tokens: [number, number] | null = job.told.tokens = job.source ? [0, 0] : tokensOf(usage)
-    const receipt = await exchange.end({ status: 'complete', fields: endFields({ disclosure: frame.disclosure, tokens, finish: [...finish.values()], source: job.source }) })
+    const tokens: [number, number] | null = job.told.tokens = spent ? tokensOf(usage) : [0, 0]
+    const receipt = await exchange.end({ status: 'complete', fields: endFields({ disclosure: frame.disclosure, tokens, finish: [...finish.values()], source, joined }) })
     const last = withMember(frames.pop()!, 'audit', receiptMember(exchange.record, receipt, job.origin))
     await out.write(encoder.encode([...frames, last].map(data).join('') + closing))
     out.end()
-    if (gathered) job.whenWhole?.(gathered.completion(), receipt.record)
+    job.whenSaid(said)
+    job.said.keep(receipt.record)
   } catch (thrown) {
     await breakOff(job.explain(thrown))
   }

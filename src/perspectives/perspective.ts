@@ -7,7 +7,7 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const id = z.string().regex(/^[a-z][a-z0-9-]{0,39}$/, 'wanted a lower-case word of at most 40 letters, digits and hyphens')
 
 /** Names that mean something else on the wire. */
-export const RESERVED = ['parallax', 'both', 'policy', 'none'] as const
+export const RESERVED = ['parallax', 'both', 'all', 'both-summary', 'all-summary', 'blend', 'summary', 'policy', 'none'] as const
 
 export const declaration = z.strictObject({
   id: id.refine((name) => !(RESERVED as readonly string[]).includes(name) && !name.startsWith('mix-'), 'this name is reserved'),

@@ -9,6 +9,10 @@ export interface Registry {
   list (): readonly Perspective[]
   /** By id or alias. */
   find (name: string): Perspective | undefined
+  /** Those that were tuned to lean: what stands side by side, and what mixture names are about. */
+  sides (): readonly Perspective[]
+  /** The first that nobody tuned: it writes summaries. */
+  unleaning (): Perspective | undefined
 }
 
 /** A folder that cannot be used: names the file and every mistake in it. */
@@ -52,5 +56,7 @@ export function registry (perspectives: readonly Perspective[]): Registry {
     }
   }
   const sorted = perspectives.toSorted((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
-  return { list: () => sorted, find: (name) => byName.get(name) }
+  const sides = sorted.filter((one) => one.lean !== null)
+  const unleaning = sorted.find((one) => one.lean === null)
+  return { list: () => sorted, find: (name) => byName.get(name), sides: () => sides, unleaning: () => unleaning }
 }

@@ -64,7 +64,15 @@ t.test('bodies that cannot be used are refused with the member at fault, on reco
     [{ ...ok, max_tokens: 1e300 }, 'invalid_request', 'max_tokens'], [{ ...ok, max_tokens: 1.5 }, 'invalid_request', 'max_tokens'], [{ ...ok, n: 0 }, 'invalid_request', 'n'], [{ ...ok, n: 1000 }, 'invalid_request', 'n'],
     [{ ...ok, seed: 'x' }, 'invalid_request', 'seed'], [{ ...ok, stop: [[]] }, 'invalid_request', 'stop'], [{ ...ok, tools: 'all' }, 'invalid_request', 'tools'],
     [{ model: 'parallax', messages: QUESTION }, 'perspective_required', 'perspective'], [{ ...ok, perspective: 'B' }, 'perspective_conflict', 'perspective'],
-    [{ model: 'parallax', messages: QUESTION, perspective: { weights: { progressive: 1 } } }, 'mixture_unsupported', 'perspective'],
+    ...[
+      7, true, [], ['progressive', 'conservative'], {}, { id: 7 }, { id: 'progressive', summary: true }, { id: 'both', summary: 'yes' }, { id: 'both', colour: 'red' },
+      { weights: null }, { weights: [0.5, 0.5] }, { weights: {} }, { weights: { progressive: 0, conservative: 0 } }, { weights: { progressive: -1, conservative: 2 } }, { weights: { progressive: '1' } },
+      { weights: { A: 0.5, progressive: 0.5 } }, { weights: { A: 1, B: 1 }, mixture: 'average' }, { weights: { A: 1, B: 1 }, sticky: '' }, { weights: { A: 1, B: 1 }, sticky: 'x'.repeat(257) },
+      { weights: { A: 1, B: 1 }, seed: 1.5 }, { weights: { A: 1, B: 1 }, strange: 1 }, { weights: { A: 1, B: 1 }, mixture: 'blend', seed: 1 }, { weights: { A: 1e308, B: 1e308 } },
+    ].map((perspective): [unknown, string, string] => [{ model: 'parallax', messages: QUESTION, perspective }, 'invalid_request', 'perspective']),
+    [{ model: 'parallax', messages: QUESTION, perspective: { weights: { A: 1, B: 1 }, mixture: 'blend' } }, 'mixture_unsupported', 'perspective'],
+    [{ model: 'both', messages: QUESTION, n: 2 }, 'invalid_request', 'n'],
+    [{ model: 'mix-baseline-0.5', messages: QUESTION }, 'mixture_unsupported', 'perspective'], [{ model: 'mix-0.70', messages: QUESTION, perspective: 'B' }, 'perspective_conflict', 'perspective'],
   ]
   for (const [body, code, param] of cases) {
     const before = gateway.services.audit.size()

@@ -2,11 +2,16 @@ import { join } from 'node:path'
 import t from 'tap'
 import { ParallaxError, type ErrorCode } from '../../src/errors.ts'
 import { loadPerspectives } from '../../src/perspectives/registry.ts'
-import { route, type Asked } from '../../src/router/route.ts'
+import { route, type Asked, type Route } from '../../src/router/route.ts'
 import { FIXTURES } from '../helper.ts'
 
 const perspectives = loadPerspectives([join(FIXTURES, 'perspectives')])
-const ask = (asked: Partial<Asked>) => route({ body: undefined, header: undefined, model: 'parallax', keyDefault: null, ...asked }, perspectives)
+const ask = (asked: Partial<Asked>): Route => route({ body: undefined, header: undefined, model: 'parallax', keyDefault: null, ...asked }, perspectives)
+const steered = (asked: Partial<Asked>): string => {
+  const found = ask(asked)
+  if (found.mode !== 'steerable') throw new Error(`routed as ${found.mode}`)
+  return found.perspective.id
+}
 const refusal = (asked: Partial<Asked>): ParallaxError => {
   try { ask(asked) } catch (error) { return error as ParallaxError }
   throw new Error('it was routed')
@@ -16,11 +21,11 @@ t.test('body, header and model name each reach the same perspective, by id and b
   for (const [id, alias] of [['progressive', 'A'], ['conservative', 'B']] as const) {
     for (const name of [id, alias]) {
       for (const asked of [{ body: name }, { header: name }, { header: `"${name}"` }, { model: name }, { body: name, header: id, model: alias }]) {
-        t.equal(ask(asked).perspective.id, id, JSON.stringify(asked))
+        t.equal(steered(asked), id, JSON.stringify(asked))
       }
     }
   }
-  t.equal(ask({ model: 'baseline' }).perspective.id, 'baseline')
+  t.equal(steered({ model: 'baseline' }), 'baseline')
 })
 
 t.test('nothing asked is refused with the choices, and is never guessed', async (t) => {
@@ -30,8 +35,8 @@ t.test('nothing asked is refused with the choices, and is never guessed', async 
 })
 
 t.test('a default counts only where the key has one, and only where nothing else was asked', async (t) => {
-  t.equal(ask({ keyDefault: 'conservative' }).perspective.id, 'conservative')
-  t.equal(ask({ keyDefault: 'conservative', body: 'progressive' }).perspective.id, 'progressive')
+  t.equal(steered({ keyDefault: 'conservative' }), 'conservative')
+  t.equal(steered({ keyDefault: 'conservative', body: 'progressive' }), 'progressive')
 })
 
 t.test('two ways that disagree are a conflict, whichever two they are', async (t) => {
@@ -62,6 +67,26 @@ t.test('a header that is not one bare name is refused, not repaired', async (t) 
   }
 })
 
-t.test('a perspective that is neither text nor absent is refused', async (t) => {
-  for (const body of [7, true, [], {}, { weights: { progressive: 1 } }]) t.match(refusal({ body }), { code: 'mixture_unsupported', statusCode: 400 }, JSON.stringify(body))
+t.test('the same mixture is the same route, however it was written: by weights, by aliases, in any order, by name', async (t) => {
+  const expected = { mode: 'distributional', mixture: 'sample', weights: { progressive: 0.7, conservative: 0.3 } }
+  for (const asked of [
+    { model: 'mix-0.70' }, { model: 'mix-0.7' }, { model: 'mix-progressive-0.70' }, { model: 'mix-conservative-0.30' }, { model: 'mix-A-0.7' }, { header: 'mix-0.70' }, { body: 'mix-0.7' },
+    { body: { weights: { progressive: 0.7, conservative: 0.3 } } }, { body: { weights: { B: 3, A: 7 } } }, { body: { weights: { A: 0.7, B: 0.3, baseline: 0 }, mixture: 'sample' }, model: 'mix-0.70' },
+  ]) t.match(ask(asked), expected, JSON.stringify(asked))
+  t.match(ask({ body: { weights: { A: 1, B: 1, baseline: 2 } } }), { weights: { baseline: 0.5, progressive: 0.25, conservative: 0.25 } })
+  t.match(ask({ body: { weights: { A: 1, B: 1 }, sticky: 'conv-42', seed: 7 }, model: 'mix-0.50' }), { sticky: 'conv-42', seed: 7 })
+  t.match(ask({ body: { weights: { A: 1, B: 1 }, mixture: 'blend' } }), { mode: 'distributional', mixture: 'blend', weights: { progressive: 0.5, conservative: 0.5 } })
+  for (const asked of [{ model: 'mix-0.70', body: { weights: { A: 1, B: 1 } } }, { model: 'mix-0.50', body: { weights: { A: 1, B: 1 }, mixture: 'blend' } }, { model: 'both', body: 'A' }, { model: 'both', body: { id: 'both', summary: true } }]) {
+    t.match(refusal(asked), { code: 'perspective_conflict' }, JSON.stringify(asked))
+  }
+  for (const model of ['mix-', 'mix-2', 'mix-1.5', 'mix-0.123456', 'mix-centrist-0.5', 'mix--0.5', 'mix-0,5']) t.match(refusal({ model }), { code: 'model_not_found' }, model)
+})
+
+t.test('"both" is every perspective that leans, in one order, with or without the baseline\'s summary', async (t) => {
+  for (const asked of [{ model: 'both' }, { model: 'all' }, { body: 'both' }, { header: 'both' }, { body: { id: 'both' } }, { body: { id: 'both', summary: false }, model: 'both' }]) {
+    const found = ask(asked)
+    t.match(found, { mode: 'overton', summary: null }, JSON.stringify(asked))
+    t.same(found.mode === 'overton' && found.perspectives.map(({ id }) => id), ['progressive', 'conservative'])
+  }
+  for (const asked of [{ model: 'both-summary' }, { body: { id: 'both', summary: true } }, { body: { id: 'all', summary: true }, model: 'both-summary' }]) t.match(ask(asked), { mode: 'overton', summary: { id: 'baseline' } }, JSON.stringify(asked))
 })

@@ -18,7 +18,9 @@ export default async function completions (app: FastifyInstance): Promise<void> 
     schema: {
       tags: ['chat'],
       summary: 'Answer from a perspective',
-      description: 'OpenAI\'s chat completions. Name the perspective in the member "perspective", the header "Perspective", or the model name; none is ever chosen for you. The answer says who spoke, in its headers and in its member "perspective".',
+      description: 'OpenAI\'s chat completions. Name the perspective in the member "perspective", the header "Perspective", or the model name; none is ever chosen for you. The answer says who spoke, in its headers and in its member "perspective". ' +
+        '"both" answers from all of them side by side: one choice each, with its own member "perspective" and its own receipt; one that fails ends with finish_reason "error" and a member "error" in its choice. {"id": "both", "summary": true} adds the baseline\'s summary as the last choice. ' +
+        '{"weights": {…}} draws one of them ("mixture": "sample", with "sticky" and "seed") or mixes their adapters ("blend").',
       security: [{ key: [] }],
       headers: z.object({ perspective: z.string().optional().describe('A perspective\'s id or alias') }),
       body: chatRequest,

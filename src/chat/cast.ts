@@ -1,0 +1,172 @@
+/**
+ * A route -> who speaks: for each voice its disclosure, its expert's request, and what the cache has of it.
+ * Never puts one perspective in another's place. Knows nothing of records or replies.
+ */
+import { LRUCache } from 'lru-cache'
+import type { Cache, CachedAnswer, Flights } from '../cache/cache.ts'
+import { cacheKey, tagsOf, type CacheWish } from '../cache/key.ts'
+import type { Config } from '../config.ts'
+import { disclose, withDraw, type Context, type Disclosure, type Manner } from '../disclosure/disclose.ts'
+import { discloseBlend, discloseSideBySide } from '../disclosure/together.ts'
+import type { Draw, Draws } from '../draws/draws.ts'
+import { ParallaxError } from '../errors.ts'
+import { mixed, quantised } from '../experts/blend.ts'
+import type { Expert, ExpertFacts } from '../experts/expert.ts'
+import type { Caller } from '../keys/keys.ts'
+import type { Perspective } from '../perspectives/perspective.ts'
+import type { Distributional, Overton, Route } from '../router/route.ts'
+import type { SpokenBefore } from './context.ts'
+import { expertRequest, type ChatRequest } from './request.ts'
+import { cachedSpeech, expertSpeech, silentSpeech, type Speech } from './speech.ts'
+import { summaryRequest, type SideAnswer } from './summary.ts'
+
+/** One speaker of an answer. */
+export interface Voice {
+  /** Its index among the choices. */
+  readonly choice: number
+  /** Perspective id, or "blend". */
+  readonly id: string
+  readonly disclosure: Disclosure
+  readonly speech: Speech
+}
+
+export interface Cast {
+  /** The whole answer's. */
+  readonly disclosure: Disclosure
+  readonly voices: readonly Voice[]
+  /** Where one is wanted: the voice that speaks after the others, about what they said. */
+  readonly summary: { readonly voice: Voice, about (answers: readonly SideAnswer[]): Speech } | null
+}
+
+export interface CastRooms {
+  readonly config: Pick<Config, 'cache' | 'provider' | 'limits'>
+  readonly experts: ReadonlyMap<string, Expert>
+  readonly cache: Cache
+  readonly flights: Flights
+  readonly draws: Draws
+  readonly spoken: SpokenBefore
+}
+
+export interface CastCall {
+  readonly caller: Caller
+  readonly requestId: string
+  readonly request: ChatRequest
+  readonly wish: CacheWish
+  /** Told what became of the cache: each voice says how it was answered. */
+  readonly cacheStatus: (how: 'hit' | 'miss' | 'bypass' | 'collapsed', ttl?: number) => void
+}
+
+/** Who answers, and in what manner: what beside the request makes two answers the same. */
+interface Scope { readonly perspectives: readonly string[], readonly manner: Manner, readonly facts: readonly ExpertFacts[] }
+
+const DISCLOSURES_KEPT = 512
+
+export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) => Promise<Cast> {
+  const { config, experts } = rooms
+  /** The same words for every answer that is made alike. */
+  const disclosures = new LRUCache<string, Disclosure>({ max: DISCLOSURES_KEPT })
+
+  const once = (name: string, make: () => Disclosure): Disclosure => {
+    let known = disclosures.get(name)
+    if (!known) disclosures.set(name, known = make())
+    return known
+  }
+
+  const factsOf = ({ id, base }: Perspective): ExpertFacts => experts.get(id)?.facts ?? { model: base.model, adapter: null, adapterSha256: null }
+
+  /** One perspective's voice, in whatever manner it speaks. */
+  async function voice (perspective: Perspective, manner: Manner, choice: number, call: CastCall): Promise<Voice> {
+    const { id } = perspective
+    const facts = factsOf(perspective)
+    const context = rooms.spoken.of(call.request, call.caller.tenant, id)
+    const words = once(nameOf(id, manner, context, facts), () => disclose(perspective, { ...manner, context }, facts, config.provider))
+    const disclosure = manner.draw ? withDraw(words, manner.draw) : words
+    const expert = experts.get(id)
+    return { choice, id, disclosure, speech: await speech(expert ?? unserved(id), expertRequest(call.request), { perspectives: [id], manner, facts: [facts] }, id, call) }
+  }
+
+  async function speech (expert: Expert | ParallaxError, request: Readonly<Record<string, unknown>>, scope: Scope, id: string, call: CastCall): Promise<Speech> {
+    const { wish } = call
+    if (expert instanceof Error) return silentSpeech(expert)
+    const { mode, mixture, role, weights, draw } = scope.manner
+    const cached = (wish.read || wish.store) && config.cache.enabled
+      ? { tenant: call.caller.tenant, perspectives: scope.perspectives, mode, mixture, role, weights, seed: draw?.seed, experts: scope.facts }
+      : null
+    const key = cached && cacheKey(request, cached)
+    const hit = key && wish.read ? fresh(await rooms.cache.get(key), wish.maxAge) : undefined
+    if (hit) {
+      call.cacheStatus('hit', config.cache.ttlSeconds - Math.floor((Date.now() - hit.stored) / 1000))
+      return cachedSpeech(hit)
+    }
+    const available = expert.availability()
+    if (!available.ok) return silentSpeech(new ParallaxError('expert_unavailable', `The perspective "${id}" cannot answer: ${available.reason} No other perspective is used instead.`, { param: 'perspective', retryAfter: available.retryAfter }))
+    call.cacheStatus(key ? 'miss' : 'bypass')
+    if (!key) return expertSpeech(expert, request, null, call.cacheStatus)
+    const ask = { key, tags: tagsOf(cached), ttlSeconds: Math.min(wish.maxAge ?? Infinity, config.cache.ttlSeconds), usable: (kept: CachedAnswer) => fresh(kept, wish.maxAge) !== undefined }
+    return expertSpeech(expert, request, { cache: rooms.cache, flights: rooms.flights, ask, share: wish.read, store: wish.store }, call.cacheStatus)
+  }
+
+  async function drawn (route: Distributional, call: CastCall): Promise<Cast> {
+    const { weights, sticky, seed } = route
+    const draw: Draw = await rooms.draws.draw({ tenant: call.caller.tenant, sticky, request: call.requestId, seed, weights })
+    const chosen = route.perspectives.find(({ id }) => id === draw.chosen)!
+    return alone(await voice(chosen, { mode: 'distributional', mixture: 'sample', weights, draw }, 0, call))
+  }
+
+  async function blended ({ perspectives, weights: asked }: Distributional, call: CastCall): Promise<Cast> {
+    const parts = perspectives.map((one) => {
+      const expert = experts.get(one.id)
+      if (!expert) throw unserved(one.id)
+      return { expert, weight: asked[one.id]!, name: one.id }
+    })
+    const expert = mixed(parts)
+    const shares = quantised(parts.map(({ weight }) => weight))
+    const weights = Object.fromEntries(perspectives.map(({ id }, at) => [id, shares[at]!]))
+    const contexts = perspectives.map(({ id }) => rooms.spoken.of(call.request, call.caller.tenant, id))
+    const manner = { mode: 'distributional', mixture: 'blend', weights, context: contexts.every((context) => context === 'fresh') ? 'fresh' : 'mixed' } as const
+    const disclosure = once(nameOf('blend', manner, manner.context, expert.facts), () => discloseBlend(perspectives, manner, expert.facts, parts.map((part) => part.expert.facts), config.provider))
+    return alone({ choice: 0, id: 'blend', disclosure, speech: await speech(expert, expertRequest(call.request), { perspectives: perspectives.map(({ id }) => id), manner, facts: parts.map((part) => part.expert.facts) }, perspectives.map(({ id }) => id).join('" and "'), call) })
+  }
+
+  async function sideBySide ({ perspectives, weights, summary }: Overton, call: CastCall): Promise<Cast> {
+    if ((call.request.n ?? 1) > 1) throw new ParallaxError('invalid_request', 'Side by side, each perspective gives one choice: leave "n" out.', { param: 'n' })
+    const count = perspectives.length + (summary ? 1 : 0)
+    if (count > config.limits.choices) throw new ParallaxError('invalid_request', `Side by side would be ${count} choices; at most ${config.limits.choices} are allowed.`, { param: 'perspective' })
+    const voices = await Promise.all(perspectives.map((one, choice) => voice(one, { mode: 'overton', weights }, choice, call)))
+    const last = summary && await summaryVoice(summary, weights, perspectives.length, call)
+    const all = last ? [...voices, last.voice] : voices
+    const speakers = [...perspectives, ...(summary ? [summary] : [])].map(factsOf)
+    const name = `both ${all.map(({ disclosure }) => disclosure.headers['perspective']).join()}`
+    return { disclosure: once(name, () => discloseSideBySide(all.map(({ disclosure }) => disclosure), weights, speakers, config.provider)), voices, summary: last }
+  }
+
+  async function summaryVoice (by: Perspective, weights: Overton['weights'], choice: number, call: CastCall): Promise<NonNullable<Cast['summary']>> {
+    const facts = factsOf(by)
+    const manner: Manner = { mode: 'overton', role: 'summary', weights, context: 'mixed' }
+    const disclosure = once(nameOf(by.id, manner, 'mixed', facts), () => disclose(by, manner, facts, config.provider))
+    const expert = experts.get(by.id) ?? unserved(by.id)
+    const available = expert instanceof Error ? null : expert.availability()
+    const silent = expert instanceof Error ? expert : available!.ok ? null : new ParallaxError('expert_unavailable', `The summary cannot be written: ${available!.reason}`, { retryAfter: available!.retryAfter })
+    return {
+      voice: { choice, id: by.id, disclosure, speech: silentSpeech(silent ?? new Error('a summary has nothing to say before the others')) },
+      about: (answers) => silent ? silentSpeech(silent) : expertSpeech(expert as Expert, summaryRequest(call.request, answers), null, () => {}),
+    }
+  }
+
+  return async (route, call) => {
+    if (route.mode === 'overton') return sideBySide(route, call)
+    if (route.mode === 'distributional') return route.mixture === 'sample' ? drawn(route, call) : blended(route, call)
+    return alone(await voice(route.perspective, route, 0, call))
+  }
+}
+
+const alone = (voice: Voice): Cast => ({ disclosure: voice.disclosure, voices: [voice], summary: null })
+
+const nameOf = (id: string, { mode, mixture, role, weights }: Manner, context: Context, facts: ExpertFacts): string =>
+  mode === 'steerable' ? `${id} ${context} ${facts.adapterSha256}` : JSON.stringify([id, mode, mixture, role, Object.entries(weights), context, facts.adapter, facts.adapterSha256])
+
+const fresh = (entry: CachedAnswer | undefined, maxAge: number | null): CachedAnswer | undefined =>
+  entry && (maxAge === null || Date.now() - entry.stored <= maxAge * 1000) ? entry : undefined
+
+const unserved = (id: string): ParallaxError =>
+  new ParallaxError('expert_unavailable', `Nothing serves the perspective "${id}" at present. No other perspective is used instead.`, { param: 'perspective', retryAfter: 30 })

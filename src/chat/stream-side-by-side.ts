@@ -1,0 +1,152 @@
+/**
+ * Streams several voices at once, their chunks interleaved by index. Opens with a role for every index in order, for clients that build choices
+ * by position; each finish waits for its own end record; the summary, where one is wanted, speaks when the others have ended.
+ */
+import { ParallaxError } from '../errors.ts'
+import type { Wire } from '../experts/expert.ts'
+import type { Voice } from './cast.ts'
+import { choicesOf, presentChunk, tokensOf, withMember } from './completion.ts'
+import { brokenStatus, endFields, receiptMember } from './exchange.ts'
+import { ReaderGone, type FrameStream } from './frame-stream.ts'
+import { addUsages, asError, failedChoice, noSummary, sum, SUMMARY_NEEDS, type SideBySide } from './side-by-side.ts'
+import { DONE, data, OPENING_COMMENT } from './stream.ts'
+import type { Streamed } from './speech.ts'
+
+export interface StreamedSideBySide extends SideBySide {
+  readonly out: FrameStream
+  readonly usageWanted: boolean
+  /** The voices' streams, each accepted, refused or still asked. */
+  readonly begun: readonly Promise<Streamed>[]
+  /** Ends all voices at once. */
+  readonly abort: (reason: unknown) => void
+}
+
+const encoder = new TextEncoder()
+
+/** Runs to the end of every voice; never rejects. */
+export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
+  const { cast, exchange, frame, out, signal } = job
+  const all = [...cast.voices, ...(cast.summary ? [cast.summary.voice] : [])]
+  const usages: unknown[] = []
+  const spent: ([number, number] | null)[] = []
+  const said = new Map<Voice, string>()
+  const written = new Map<Voice, Promise<void>>()
+  const open = new Set(all)
+  let failed = 0
+  let firstError: ParallaxError | undefined
+  /** The log refused: the client was told, and nothing that comes now may look like an end. */
+  let broken = false
+  const otherUsage = job.usageWanted ? null : undefined
+  const started = performance.now()
+  const present = (chunk: Wire, opening = false): string => JSON.stringify(presentChunk(chunk, frame, opening, otherUsage))
+
+  try {
+    await out.write(OPENING_COMMENT)
+    for (const [at, voice] of all.entries()) {
+      const chunk = { choices: [{ index: voice.choice, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null, perspective: voice.disclosure.member }] }
+      const bytes = encoder.encode(data(present(chunk, at === 0)))
+      exchange.chunk(bytes, voice.choice)
+      await out.write(bytes)
+    }
+  } catch (error) { job.abort(error) }
+  await Promise.all(cast.voices.map((voice, at) => run(voice, job.begun[at]!)))
+  if (cast.summary) {
+    const { voice } = cast.summary
+    const speech = cast.summary.about([...said].map(([one, text]) => ({ label: one.disclosure.member.label, text })))
+    await run(voice, said.size < SUMMARY_NEEDS ? Promise.reject(noSummary()) : speech.stream(signal, exchange.record))
+  }
+  job.told.tokens = sum(spent)
+  if (out.destroyed || (signal.aborted && signal.reason instanceof ReaderGone)) out.destroy()
+  else out.end()
+
+  /** Never rejects: what happens to one voice is told in its choice. */
+  async function run (voice: Voice, begun: Promise<Streamed>): Promise<void> {
+    try {
+      const streamed = await begun
+      const { words, usage, finish } = await speak(voice, streamed)
+      const tokens = streamed.spent ? tokensOf(usage) : [0, 0] as [number, number]
+      spent.push(tokens)
+      usages.push(usage)
+      const text = present({ choices: [{ ...finish, index: voice.choice, perspective: undefined }] })
+      await close(voice, text, { status: 'complete', fields: endFields({ disclosure: voice.disclosure, tokens, finish: [String(finish['finish_reason'])], source: streamed.source, joined: streamed.joined }) }, (endRecord) => {
+        streamed.keep(endRecord)
+        said.set(voice, words)
+        job.whenSaid(voice, words)
+      })
+    } catch (thrown) {
+      await fail(voice, job.explain(thrown))
+    }
+  }
+
+  /** Relays one voice's words but for its finish. */
+  async function speak (voice: Voice, { chunks }: Streamed) {
+    let words = ''
+    let usage: unknown
+    let finish: Wire | undefined
+    for await (const batch of chunks) {
+      let text = ''
+      for (const chunk of batch) {
+        if (chunk['usage']) usage = chunk['usage']
+        const [choice] = choicesOf(chunk)
+        if (!choice) continue
+        const piece = choice.delta?.['content']
+        if (typeof piece === 'string') words += piece
+        if (choice.finish_reason) finish = choice
+        else text += data(present({ choices: [{ ...choice, index: voice.choice }] }))
+      }
+      if (text === '') continue
+      job.told.firstChunkMs ??= performance.now() - started
+      const bytes = encoder.encode(text)
+      exchange.chunk(bytes, voice.choice)
+      await out.write(bytes)
+    }
+    if (!finish) throw new ParallaxError('expert_failed', 'The expert\'s stream ended before its answer did. What came so far is not a whole answer.')
+    return { words, usage, finish }
+  }
+
+  /** The last frame of a voice: on record before it is sent, with its receipt. The last of all carries the end of the stream, and leaves last. */
+  async function close (voice: Voice, text: string, end: { status: 'complete' | ReturnType<typeof brokenStatus>, fields: ReturnType<typeof endFields> }, then?: (endRecord: string) => void): Promise<void> {
+    const last = open.delete(voice) && open.size === 0
+    const closing = last ? endOfStream() : ''
+    const others = last ? [...written.values()] : []
+    const writing = (async () => {
+      exchange.chunk(encoder.encode(data(text) + closing), voice.choice)
+      const receipt = await exchange.end({ choice: voice.choice, ...end })
+      await Promise.all(others)
+      await out.write(encoder.encode(data(withMember(text, 'audit', receiptMember(exchange.record, receipt, job.origin))) + closing))
+      then?.(receipt.record)
+    })()
+    written.set(voice, writing.catch(() => {}))
+    await writing
+  }
+
+  /** Where every voice failed the stream broke, and says so instead of being done. */
+  function endOfStream (): string {
+    if (broken) return ''
+    if (failed === all.length) return data(JSON.stringify(firstError!.body()))
+    const usage = addUsages(usages)
+    return (job.usageWanted && usage ? data(JSON.stringify(presentChunk({ choices: [] }, frame, false, usage))) : '') + DONE
+  }
+
+  async function fail (voice: Voice, thrown: unknown): Promise<void> {
+    if (thrown instanceof ReaderGone || out.destroyed) {
+      open.delete(voice)
+      await exchange.end({ choice: voice.choice, status: brokenStatus(thrown), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: [], source: null, error: thrown }) }).catch(() => {})
+      return
+    }
+    const error = asError(thrown)
+    failed++
+    firstError ??= error
+    try {
+      await close(voice, present({ choices: [failedChoice({ voice, error }, 'delta')] }), { status: brokenStatus(error), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: ['error'], source: null, error }) })
+    } catch (refusal) { await breakOff(asError(refusal)) }
+  }
+
+  /** Nothing more may be shown that the log does not hold: every voice ends, and no one is told that it is done. */
+  async function breakOff (error: ParallaxError): Promise<void> {
+    if (broken) return
+    broken = true
+    job.abort(error)
+    try { await out.write(encoder.encode(data(JSON.stringify(error.body())))) } catch { /* left meanwhile */ }
+  }
+}
