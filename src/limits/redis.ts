@@ -3,7 +3,7 @@ import { newId } from '../ids.ts'
 import type { Quota } from '../quota.ts'
 import type { Redis } from '../redis.ts'
 import { limitHeaders, type Reading, type Readings } from './headers.ts'
-import type { Admission, Ask, Limits } from './limits.ts'
+import type { Admission, Limits } from './limits.ts'
 import { refusal, STREAM_WAIT_MS, tooLarge, unavailable, type Refusal } from './refusal.ts'
 import { ADMIT, RENEW, SETTLE } from './scripts.ts'
 import { isUnlimited, nothingRefused, UNCOUNTED } from './uncounted.ts'
@@ -66,7 +66,7 @@ export function redisLimits ({ redis, spans = SPANS, leaseMs = LEASE_MS, clock }
       if (counted[0] !== 1) refuse(refusal(ask, quota, { requests: counted[3]!, tokens: counted[8]!, day: counted[13]!, streams: counted[17] ? STREAM_WAIT_MS : 0 }, headers))
       const leased = stream && quota.streams !== null
       if (leased) hold(streams, id)
-      const tags = [quota.tokensPerMinute === null ? '' : counted[9]!, counted[10]!, quota.tokensPerDay === null ? '' : counted[14]!, counted[15]!]
+      const tags = [quota.tokensPerMinute === null ? '' : counted[9]!, counted[10]!, spans.minute.buckets, quota.tokensPerDay === null ? '' : counted[14]!, counted[15]!, spans.day.buckets]
       let settled = false
       return {
         headers,
@@ -75,7 +75,7 @@ export function redisLimits ({ redis, spans = SPANS, leaseMs = LEASE_MS, clock }
           settled = true
           if (leased) release(streams, id)
           const difference = cost - tokens
-          if (!leased && (difference === 0 || (tags[0] === '' && tags[2] === ''))) return
+          if (!leased && (difference === 0 || (tags[0] === '' && tags[3] === ''))) return
           // never tried again: nobody knows whether it was done, and twice would give back what was used. The window takes what stays, the lease the stream
           await limitsSettle.call(redis, minute, day, streams, id, difference, ...tags, leased ? 1 : 0).catch(() => {})
         },

@@ -1,15 +1,17 @@
 /**
- * The limits in Lua, each one round trip and atomic. Windows are window.ts's: a hash of bucket -> amount, `born` names its life, so that what
- * was reserved in a window that Redis has lost is not given back to its successor. Streams are a sorted set of leases by their end.
+ * The limits in Lua, each one round trip and atomic. A window is window.ts's: a hash of bucket -> amount with their sum (`used`), the newest
+ * bucket that it has seen (`last`), and `born`, the name of its life, so that what was reserved in a window that ended, or that Redis lost, is not
+ * given back to its successor. Streams are a sorted set of leases by their end.
  */
 
-/** ARGV[1] is a test's clock, or '' for Redis's own: the replicas' clocks do not matter. */
+/** ARGV[1] is a test's clock, or '' for Redis's own: the replicas' clocks do not matter. Numbers are written whole, for Lua would shorten them. */
 const NOW = `
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
+local function whole(number) return string.format('%d', number) end
 `
 
 /**
@@ -21,90 +23,100 @@ end
 export const ADMIT = `${NOW}
 local id, tokens, streaming, lease = ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1', tonumber(ARGV[5])
 
-local function read(key, limit, cost, ms, buckets)
-  local window = { key = key, cost = cost, ms = ms, buckets = buckets, used = 0, reset = 0, wait = 0, head = math.floor(now / ms), born = '' }
-  limit = tonumber(limit)
-  if not limit then return window end
-  window.limited = true
-  local amounts, gone, newest = {}, {}, nil
-  local all = redis.call('HGETALL', key)
-  for at = 1, #all, 2 do
-    local bucket = tonumber(all[at])
-    if not bucket then window.born = all[at + 1]
-    elseif bucket < window.head - buckets then gone[#gone + 1] = all[at]
-    else
-      local amount = tonumber(all[at + 1])
-      amounts[bucket] = amount
-      window.used = window.used + amount
-      if amount ~= 0 and (not newest or bucket > newest) then newest = bucket end
-    end
-  end
-  if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
-  if newest then window.reset = (newest + buckets + 1) * ms - now end
-  local left = window.used
-  for bucket = window.head - buckets, window.head do
-    if left + cost <= limit then break end
-    left = left - (amounts[bucket] or 0)
-    window.wait = (bucket + buckets + 1) * ms - now
-  end
+local function leaves(window, bucket) return (bucket + window.buckets + 1) * window.ms - now end
+
+-- drops what has left since the window was last seen, so that a look costs the same however many buckets it has
+local function slide(window)
+  local kept = redis.call('HMGET', window.key, 'born', 'used', 'last')
+  if not kept[1] then return end
+  local last = tonumber(kept[3])
+  -- written by a clock that was far ahead of today's: it would never slide on
+  if last > window.head + window.buckets then redis.call('DEL', window.key) return end
+  window.born, window.used, window.head = kept[1], tonumber(kept[2]), math.max(window.head, last)
+  local gone = {}
+  for bucket = last - window.buckets, math.min(last, window.head - window.buckets - 1) do gone[#gone + 1] = whole(bucket) end
+  if #gone == 0 then return end
+  for _, amount in ipairs(redis.call('HMGET', window.key, unpack(gone))) do window.used = window.used - (tonumber(amount) or 0) end
+  redis.call('HDEL', window.key, unpack(gone))
+  redis.call('HSET', window.key, 'used', whole(window.used), 'last', whole(window.head))
+end
+
+local function open(key, limit, cost, ms, buckets)
+  ms = tonumber(ms)
+  local window = { key = key, limit = tonumber(limit), cost = cost, ms = ms, buckets = tonumber(buckets), head = math.floor(now / ms), born = '', used = 0, reset = 0, wait = 0 }
+  if window.limit then slide(window) end
+  window.full = window.limit and window.used + cost > window.limit
   return window
 end
 
 local function charge(window)
-  if not window.limited then return end
-  if window.born == '' then
-    window.born = id
-    redis.call('HSET', window.key, 'born', id)
-  end
-  redis.call('HINCRBY', window.key, string.format('%d', window.head), string.format('%d', window.cost))
-  redis.call('PEXPIRE', window.key, (window.buckets + 1) * window.ms)
+  if not window.limit then return end
+  if window.born == '' then window.born = id end
   window.used = window.used + window.cost
-  if window.cost > 0 then window.reset = (window.head + window.buckets + 1) * window.ms - now end
+  redis.call('HINCRBY', window.key, whole(window.head), whole(window.cost))
+  redis.call('HSET', window.key, 'born', window.born, 'used', whole(window.used), 'last', whole(window.head))
+  redis.call('PEXPIRE', window.key, (window.buckets + 1) * window.ms)
+  if window.used > 0 then window.reset = leaves(window, window.head) end
 end
 
-local requests = read(KEYS[1], ARGV[6], 1, tonumber(ARGV[10]), tonumber(ARGV[11]))
-local minute = read(KEYS[2], ARGV[7], tokens, tonumber(ARGV[10]), tonumber(ARGV[11]))
-local day = read(KEYS[3], ARGV[8], tokens, tonumber(ARGV[12]), tonumber(ARGV[13]))
-local most, open, full = tonumber(ARGV[9]), 0, 0
-if most then
-  redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', string.format('%d', now))
-  open = redis.call('ZCARD', KEYS[4])
-  if streaming and open >= most then full = 1 end
-end
-
-local admitted = 0
-if requests.wait == 0 and minute.wait == 0 and day.wait == 0 and full == 0 then
-  admitted = 1
-  charge(requests)
-  charge(minute)
-  charge(day)
-  if most and streaming then
-    redis.call('ZADD', KEYS[4], string.format('%d', now + lease), id)
-    redis.call('PEXPIRE', KEYS[4], lease)
-    open = open + 1
+-- only for whoever is refused: when there is room, and when all of it is free
+local function measure(window)
+  if not window.limit or window.used == 0 then return end
+  local amounts, left = {}, window.used
+  local all = redis.call('HGETALL', window.key)
+  for at = 1, #all, 2 do amounts[all[at]] = tonumber(all[at + 1]) end
+  for bucket = window.head - window.buckets, window.head do
+    local amount = amounts[whole(bucket)] or 0
+    if left + window.cost > window.limit then window.wait = leaves(window, bucket) end
+    if amount ~= 0 then window.reset = leaves(window, bucket) end
+    left = left - amount
   end
+end
+
+local requests = open(KEYS[1], ARGV[6], 1, ARGV[10], ARGV[11])
+local minute = open(KEYS[2], ARGV[7], tokens, ARGV[10], ARGV[11])
+local day = open(KEYS[3], ARGV[8], tokens, ARGV[12], ARGV[13])
+local most, running, full = tonumber(ARGV[9]), 0, 0
+if most then
+  redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', whole(now))
+  running = redis.call('ZCARD', KEYS[4])
+  if streaming and running >= most then full = 1 end
+end
+
+local admitted = not (requests.full or minute.full or day.full or full == 1)
+local tell = admitted and charge or measure
+tell(requests)
+tell(minute)
+tell(day)
+if admitted and most and streaming then
+  redis.call('ZADD', KEYS[4], whole(now + lease), id)
+  redis.call('PEXPIRE', KEYS[4], lease)
+  running = running + 1
 end
 return {
-  admitted,
+  admitted and 1 or 0,
   requests.used, requests.reset, requests.wait, requests.head, requests.born,
   minute.used, minute.reset, minute.wait, minute.head, minute.born,
   day.used, day.reset, day.wait, day.head, day.born,
-  open, full
+  running, full
 }
 `
 
 /**
- * KEYS: tokens, day, streams. ARGV: id of the request, difference; then for tokens and day: bucket or '', born; '1' where it had a stream.
- * Only what is still there is changed: nothing comes into being.
+ * KEYS: tokens, day, streams. ARGV: id of the request, difference; then for tokens and day: bucket or '', born, buckets; '1' where it had a stream.
+ * A bucket that has left its window is not touched, and a window that has ended does not come into being again.
  */
 export const SETTLE = `
-local function settle(key, bucket, born)
-  if bucket == '' or redis.call('HGET', key, 'born') ~= born then return end
-  if redis.call('HEXISTS', key, bucket) == 1 then redis.call('HINCRBY', key, bucket, ARGV[2]) end
+local function settle(key, bucket, born, buckets)
+  if bucket == '' then return end
+  local kept = redis.call('HMGET', key, 'born', 'last')
+  if kept[1] ~= born or tonumber(bucket) < tonumber(kept[2]) - tonumber(buckets) then return end
+  redis.call('HINCRBY', key, bucket, ARGV[2])
+  redis.call('HINCRBY', key, 'used', ARGV[2])
 end
-settle(KEYS[1], ARGV[3], ARGV[4])
-settle(KEYS[2], ARGV[5], ARGV[6])
-if ARGV[7] == '1' then redis.call('ZREM', KEYS[3], ARGV[1]) end
+settle(KEYS[1], ARGV[3], ARGV[4], ARGV[5])
+settle(KEYS[2], ARGV[6], ARGV[7], ARGV[8])
+if ARGV[9] == '1' then redis.call('ZREM', KEYS[3], ARGV[1]) end
 `
 
 /**
@@ -112,6 +124,6 @@ if ARGV[7] == '1' then redis.call('ZREM', KEYS[3], ARGV[1]) end
  * Also what has lapsed is written anew: the stream runs, so it counts.
  */
 export const RENEW = `${NOW}
-for at = 3, #ARGV do redis.call('ZADD', KEYS[1], string.format('%d', now + ARGV[2]), ARGV[at]) end
+for at = 3, #ARGV do redis.call('ZADD', KEYS[1], whole(now + ARGV[2]), ARGV[at]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 `
