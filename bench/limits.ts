@@ -52,7 +52,7 @@ for (const [name, quota] of QUOTAS) rows.push(await measure(`memory, ${name}`, m
 const [url] = process.argv.slice(2)
 if (url) {
   const redis = await openRedis({ url, name: 'bench' })
-  const limits = redisLimits({ redis })
+  const limits = redisLimits({ redis, namespace: 'bench' })
   for (const [name, quota] of QUOTAS.slice(1)) for (const atOnce of [1, 32]) rows.push(await measure(`Redis, ${name}`, limits, quota, REDIS_REQUESTS, atOnce, redis))
   await limits.close()
   redis.disconnect()

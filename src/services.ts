@@ -21,8 +21,10 @@ import type { KeyStore } from './keys/keys.ts'
 import { openKeyStore } from './keys/sqlite.ts'
 import type { Limits } from './limits/limits.ts'
 import { memoryLimits } from './limits/memory.ts'
+import { redisLimits } from './limits/redis.ts'
 import { loadPerspectives, type Registry } from './perspectives/registry.ts'
 import { loadPolicy, type Policy } from './router/policy.ts'
+import { openRedis, type Redis } from './redis.ts'
 import { makeRetention, type Retention } from './retention/retention.ts'
 import { buildExperts } from './serving.ts'
 
@@ -62,6 +64,12 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
   const policy = loadPolicy({ electionWindows: config.policy.electionWindows })
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const closers: (() => Promise<void> | void)[] = []
+  const url = config.redisUrl
+  const redis = url === undefined ? null : async (name: string): Promise<Redis> => {
+    const opened = await openRedis({ url, name, onState: (_, reason) => reason === null ? log('info', 'redis.up', { for: name }) : log('error', 'redis.down', { for: name, reason }) })
+    closers.push(() => { opened.disconnect() })
+    return opened
+  }
   try {
     const audit = await (openers.audit?.(config.dataDir) ?? openAuditLog(config))
     closers.push(() => audit.close())
@@ -77,7 +85,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     if (engine) recordModels(engine, configured, (error) => log('error', 'model.unrecorded', { error }))
     const cache = memoryCache(config.cache.enabled ? config.cache.bytes : 0)
     closers.push(() => cache.close())
-    const limits = memoryLimits()
+    const limits = redis ? redisLimits({ redis: await redis('limits'), namespace: audit.tree.origin }) : memoryLimits()
     closers.push(() => limits.close())
     const retention = makeRetention({ audit, cache, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })
     closers.push(() => retention.close())

@@ -1,4 +1,5 @@
 /** The limits of all replicas that share a Redis. One round trip to admit, one to settle; what they do there is scripts.ts's. */
+import { hash } from 'node:crypto'
 import { newId } from '../ids.ts'
 import type { Quota } from '../quota.ts'
 import type { Redis } from '../redis.ts'
@@ -11,6 +12,8 @@ import { SPANS, type Spans } from './window.ts'
 
 export interface RedisLimitsOptions {
   readonly redis: Redis
+  /** The log's name: gateways with logs of their own may share a Redis and do not count each other's. */
+  readonly namespace: string
   readonly spans?: Spans
   /** A stream's place is free after this long without word from its replica. Renewed three times as often. */
   readonly leaseMs?: number
@@ -24,11 +27,12 @@ type Script = (...args: (string | number)[]) => Promise<unknown>
 /** {used, reset, wait, bucket, born} three times, between whether it was admitted and the streams. */
 type Counted = readonly (number & string)[]
 
-export function redisLimits ({ redis, spans = SPANS, leaseMs = LEASE_MS, clock }: RedisLimitsOptions): Limits {
+export function redisLimits ({ redis, namespace, spans = SPANS, leaseMs = LEASE_MS, clock }: RedisLimitsOptions): Limits {
   redis.defineCommand('limitsAdmit', { numberOfKeys: 4, lua: ADMIT })
   redis.defineCommand('limitsSettle', { numberOfKeys: 3, lua: SETTLE })
   redis.defineCommand('limitsRenew', { numberOfKeys: 1, lua: RENEW })
   const { limitsAdmit, limitsSettle, limitsRenew } = redis as unknown as Record<'limitsAdmit' | 'limitsSettle' | 'limitsRenew', Script>
+  const scope = `parallax:limits:${hash('sha256', namespace).slice(0, 16)}`
   const refused = nothingRefused()
   /** Streams that run here, by the place where their key's are counted. */
   const running = new Map<string, Set<string>>()
@@ -54,7 +58,7 @@ export function redisLimits ({ redis, spans = SPANS, leaseMs = LEASE_MS, clock }
       const large = tooLarge(ask)
       if (large) refuse(large)
       const id = newId()
-      const [requests, minute, day, streams] = placesOf(key)
+      const [requests, minute, day, streams] = placesOf(scope, key)
       let counted: Counted
       try {
         counted = await limitsAdmit.call(redis, requests, minute, day, streams, now(), id, tokens, stream ? 1 : 0, leaseMs,
@@ -101,8 +105,8 @@ export function redisLimits ({ redis, spans = SPANS, leaseMs = LEASE_MS, clock }
 }
 
 /** In braces what a cluster goes by: the four of a key lie together. */
-const placesOf = (key: string): [string, string, string, string] => {
-  const place = `parallax:limits:{${key}}:`
+const placesOf = (scope: string, key: string): [string, string, string, string] => {
+  const place = `${scope}:{${key}}:`
   return [`${place}requests`, `${place}tokens`, `${place}day`, `${place}streams`]
 }
 

@@ -13,11 +13,11 @@ import { until } from '../helper.ts'
 const server = await startRedis(t)
 const skip = server === null && NO_REDIS
 
-async function connect (t: Test, url: string, options: Omit<RedisLimitsOptions, 'redis'> & { commandMs?: number } = {}) {
+async function connect (t: Test, url: string, options: Partial<RedisLimitsOptions> & { commandMs?: number } = {}) {
   const { commandMs, ...rest } = options
   const states: (string | null)[] = []
   const redis = await openRedis({ url, name: 'limits', ...(commandMs !== undefined && { commandMs }), onState: (_name, reason) => { states.push(reason) } })
-  const limits = redisLimits({ redis, ...rest })
+  const limits = redisLimits({ redis, namespace: 'test', ...rest })
   t.teardown(async () => {
     await limits.close()
     redis.disconnect()
