@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { RightEdge } from './merkle.ts'
-import { openNote, parseCheckpoint, parseVerifier, type Checkpoint } from './note.ts'
+import { openNote, openWithAny, parseCheckpoint, parseVerifier, type Checkpoint } from './note.ts'
 import { commitment, leafHash } from './record.ts'
 
 export interface Findings {
@@ -16,15 +16,16 @@ export interface Findings {
 }
 
 export interface VerifyOptions {
-  /** The log's key (C2SP vkey), from elsewhere than the log itself. */
-  readonly verifier?: string | undefined
+  /** The log's key (C2SP vkey), from elsewhere than the log itself; behind it those it had before, which a kept checkpoint may bear. */
+  readonly verifier?: string | readonly string[] | undefined
   /** A checkpoint that was kept from before. */
   readonly kept?: string | undefined
 }
 
-interface Line { index?: number, id?: string, leaf?: string, leaf_hash?: string, payload?: { state: string, base64?: string, salt?: string }, manifest?: Manifest }
+interface Line { index?: number, id?: string, leaf?: string, leaf_hash?: string, payload?: Shown, manifest?: Manifest }
+interface Shown { state: string, base64?: string, text?: string | null, salt?: string }
 interface Manifest { count: number, first_index: number | null, last_index: number | null, as_of: number, sha256: string, verifier: string, checkpoint: string }
-interface Leaf { v: number, id: string, type: string, t: number, key: string | null, key_seq: number | null, begin?: string, choices?: number, req_commit?: string, res_commit?: string, payload_commit?: string, records?: string[], from?: number, before?: number, lost_size?: number }
+interface Leaf { v: number, id: string, type: string, t: number, key: string | null, key_seq: number | null, begin?: string, choices?: number, req_commit?: string, res_commit?: string, payload_commit?: string, records?: string[], from?: number | string, to?: string, before?: number, lost_size?: number }
 
 /** Transcripts that are not there any more, against the leaves that say so: lawfully erased is something else than missing. */
 class Gone {
@@ -36,7 +37,7 @@ class Gone {
 
   note ({ type, records, from, before }: Leaf): void {
     if (type === 'erasure') for (const record of records ?? []) this.#records.add(record)
-    if (type === 'payload.expired' && from !== undefined && before !== undefined) this.#ranges.push({ from, before })
+    if (type === 'payload.expired' && typeof from === 'number' && before !== undefined) this.#ranges.push({ from, before })
   }
 
   missing (state: 'erased' | 'expired', record: string, index: number): void {
@@ -59,6 +60,10 @@ class Gone {
   }
 }
 
+function utf8 (bytes: Uint8Array): string | null {
+  try { return new TextDecoder('utf-8', { fatal: true }).decode(bytes) } catch { return null }
+}
+
 /** So many of each kind are told; a log with one altered leaf early on would else fill the screen. */
 const TOLD = 20
 
@@ -73,15 +78,19 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
   let keptCheckpoint: Checkpoint | null = null
   let keptRoot: string | null = null
   let manifest: Manifest | undefined
-  let whole = true
+  /** Left before the end: of what follows nothing can be said. */
+  let left = false
   let lastTime = 0
   let payloads = 0
   const gone = new Gone()
   const restored: { index: number, lost: number }[] = []
+  const rekeyed: { index: number, from: unknown, to: unknown }[] = []
 
-  const key = verifier === undefined ? null : parseVerifier(verifier)
+  const keys = [verifier ?? []].flat().map(parseVerifier)
+  const [key] = keys
+  let keptFault: string | null = null
   if (kept !== undefined) {
-    try { keptCheckpoint = key ? parseCheckpoint(openNote(kept, key)) : parseCheckpoint(kept) } catch (error) { blame(`the kept checkpoint: ${(error as Error).message}`) }
+    try { keptCheckpoint = parseCheckpoint(key ? openWithAny(kept, keys) : kept) } catch (error) { keptFault = (error as Error).message.replace(/\.$/, '') }
   }
   const noteKeptRoot = (): void => { if (edge.size === keptCheckpoint?.size) keptRoot = Buffer.from(edge.root()).toString('base64') }
   noteKeptRoot()
@@ -90,12 +99,21 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
     if (text === '') continue
     if (manifest) { blame('there are lines after the manifest'); break }
     let line: Line
-    try { line = JSON.parse(text) as Line } catch { blame(`line ${edge.size + 1} is not JSON: the export was cut off or altered`); break }
+    try { line = JSON.parse(text) as Line } catch {
+      left = true
+      blame(edge.size > 0 ? `line ${edge.size + 1} is not JSON: the export was cut off or altered` : 'line 1 is not JSON: this is no NDJSON export (one pulled with format=csv cannot be verified)')
+      break
+    }
     if (line.manifest) { manifest = line.manifest; continue }
+    if (typeof line.leaf !== 'string') {
+      left = true
+      blame(`line ${edge.size + 1} is no record of an export. It says: ${text.slice(0, 300)}`)
+      break
+    }
     digest.update(`${text}\n`)
     if (line.index !== edge.size) {
-      whole = false
-      blame(`index ${line.index} stands where ${edge.size} should be: a leaf is missing, or the export was filtered`)
+      left = true
+      blame(`index ${line.index} stands where ${edge.size} should be: a leaf is missing, or the export was pulled with a filter, and only a whole one can be verified`)
       break
     }
     checkLine(line)
@@ -127,26 +145,33 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
     const commit = leaf.req_commit ?? leaf.res_commit ?? leaf.payload_commit
     gone.note(leaf)
     if (leaf.type === 'log.restored') restored.push({ index: index!, lost: leaf.lost_size ?? 0 })
+    if (leaf.type === 'log.rekeyed') rekeyed.push({ index: index!, from: leaf.from, to: leaf.to })
+    const shows = payload?.base64 !== undefined || typeof payload?.text === 'string'
+    if (shows && (commit === undefined || payload.state !== 'present')) return blame(`line ${index! + 1} shows a transcript where ${commit === undefined ? 'its leaf commits to none' : `it says "${payload.state}"`}`)
     if (commit === undefined) return
     if (payload?.state === 'damaged') return blame(`the transcript of leaf ${index} is there and cannot be opened: it was altered, or its key is missing`)
     if (payload?.state === 'erased' || payload?.state === 'expired') return gone.missing(payload.state, leaf.begin ?? leaf.id, index!)
     if (payload?.state !== 'present' || payload.base64 === undefined || payload.salt === undefined) return blame(`the transcript of leaf ${index} is missing, and nothing says that it was erased`)
     payloads++
-    if (commitment(Buffer.from(payload.salt, 'base64'), leaf.id, Buffer.from(payload.base64, 'base64')) !== commit) blame(`the transcript of leaf ${index} is not the one that the leaf commits to`)
+    const transcript = Buffer.from(payload.base64, 'base64')
+    if (commitment(Buffer.from(payload.salt, 'base64'), leaf.id, transcript) !== commit) blame(`the transcript of leaf ${index} is not the one that the leaf commits to`)
+    // people read the text, and only the bytes are committed to
+    if (payload.text !== undefined && payload.text !== utf8(transcript)) blame(`the text shown for leaf ${index} is not what its base64 says`)
   }
 
-  for (const one of gone.unaccounted()) blame(one)
+  if (!left) for (const one of gone.unaccounted()) blame(one)
   const checked = [`${edge.size} leaves: index, hash, time, key_seq`, `${payloads} transcripts against their commitments`]
   if (gone.count > 0) checked.push(`${gone.count} transcripts that are gone, each by an erasure or an expiry on record`)
   const notChecked: string[] = []
-  if (!manifest) blame('the manifest is missing: the export was cut off')
-  else if (whole) {
+  if (!manifest) { if (!left) blame('the manifest is missing: the export was cut off') } else if (!left) {
     if (manifest.sha256 !== digest.digest('hex') || manifest.count !== edge.size) blame('the lines are not those that the manifest was made of')
     else checked.push('the manifest over all lines')
     checkRoot(manifest)
   }
   if (open.size > 0) notChecked.push(`${open.size} exchanges had begun and not ended when this was exported`)
-  if (keptCheckpoint) {
+  if (keptFault !== null) blame(`the kept checkpoint: ${keptFault}${rekeyedFrom()}`)
+  else if (left && keptRoot === null) notChecked.push('the leaves after that, and what depends on them')
+  else if (keptCheckpoint) {
     if (keptRoot === null) blame(`the kept checkpoint has ${keptCheckpoint.size} leaves, the export only ${edge.size}: the log was cut short${excuse(keptCheckpoint.size)}`)
     else if (keptRoot !== keptCheckpoint.root.toString('base64')) blame(`the first ${keptCheckpoint.size} leaves are not those of the kept checkpoint: the history was rewritten${excuse(keptCheckpoint.size)}`)
     else checked.push(`the first ${keptCheckpoint.size} leaves are those of the kept checkpoint`)
@@ -160,6 +185,14 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
     return told ? `; leaf ${told.index} says that the log was set back to a backup, and what was lost` : ''
   }
 
+  /** Why a kept checkpoint may bear another key, and why the export may. */
+  function rekeyedFrom (): string {
+    return rekeyed.map(({ index, from }) => `; leaf ${index} says that the log's key was ${String(from)} until then: if that is the one you knew, give it with another --vkey behind the first`).at(-1) ?? ''
+  }
+  function rekeyedTo (): string {
+    return rekeyed.map(({ index, to }) => `; leaf ${index} says that the log's key was changed to ${String(to)}: have that confirmed where you had the old one, and give it first, the old one in another --vkey behind it`).at(-1) ?? ''
+  }
+
   function checkRoot (one: Manifest): void {
     try {
       const checkpoint = parseCheckpoint(openNote(one.checkpoint, key ?? parseVerifier(one.verifier)))
@@ -167,6 +200,6 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
       else if (checkpoint.root.toString('base64') !== Buffer.from(edge.root()).toString('base64')) blame('the leaves do not add up to the root that was signed')
       else checked.push(`the signed checkpoint over ${checkpoint.size} leaves`)
       if (!key) notChecked.push('whether the key is the log\'s own: it came with the export; give the one you know with --vkey')
-    } catch (error) { blame(`the checkpoint: ${(error as Error).message}`) }
+    } catch (error) { blame(`the checkpoint: ${(error as Error).message.replace(/\.$/, '')}${key ? rekeyedTo() : ''}`) }
   }
 }

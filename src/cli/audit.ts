@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
+import { controlPath, isHeld } from '../control.ts'
 import { erasureBody, holdBody, type HoldObject } from '../retention/wire.ts'
 import { listing, UsageError, wantsHelp, type Command, type Context } from './commands.ts'
 import { parseDuration } from './duration.ts'
@@ -21,12 +22,15 @@ async function withAdmin (context: Context, values: { 'data-dir'?: string | unde
   try { await work(admin) } finally { await admin.close() }
 }
 
-/** Wrong options are the caller's mistake, told as such. */
-function checked<T> (schema: z.ZodType<T>, value: unknown): T {
+/** Wrong options are the caller's mistake, told as such. `choice`: what to say where none or too many were given. */
+function checked<T> (schema: z.ZodType<T>, value: unknown, choice: string): T {
   const parsed = schema.safeParse(value)
   if (parsed.success) return parsed.data
-  const { path, message } = parsed.error.issues[0]!
-  throw new UsageError(`${path.length > 0 ? `--${String(path[0]).replace('end_user', 'user').replace(/s$/, '')}: ` : ''}${message}.`)
+  const { path: [member], message } = parsed.error.issues[0]!
+  const said = ({ 'Invalid UUID': 'wanted an exchange\'s id, as it stands in the header X-Audit-Record' } as Record<string, string>)[message] ?? message
+  // a body's names are the options', but for these
+  const option = ({ name: 'The hold\'s name', records: '--record', end_user: '--user' } as Record<string, string>)[String(member)] ?? `--${String(member)}`
+  throw new UsageError(member === undefined ? choice : `${option}: ${said}.`)
 }
 
 const userOf = (tenant: string | undefined, user: string | undefined): { tenant: string, id: string } | undefined => {
@@ -35,8 +39,10 @@ const userOf = (tenant: string | undefined, user: string | undefined): { tenant:
   return { tenant, id: user }
 }
 
-const scopeText = (hold: HoldObject): string => hold.all ? 'everything' : hold.end_user ? 'one end user' : hold.tenant === undefined ? `${hold.records!.length} records` : `tenant ${hold.tenant}`
+const scopeText = (hold: HoldObject): string => hold.all ? 'everything' : hold.end_user ? 'one end user' : hold.tenant === undefined ? plural(hold.records!.length, 'record') : `tenant ${hold.tenant}`
 const plural = (count: number, one: string): string => `${count} ${one}${count === 1 ? '' : 's'}`
+
+const NOTHING_ERASED = 'Nothing was erased: there is no transcript (any more) of this end user of this tenant. "parallax keys list" shows the tenants; the name is what requests gave as "user" or "safety_identifier".\n'
 
 const ACTIONS: Readonly<Record<string, Action>> = {
   erase: {
@@ -47,16 +53,19 @@ const ACTIONS: Readonly<Record<string, Action>> = {
 The leaves stay, so the log still verifies; an "erasure" record says what was done. It cannot be undone.
 Backups made before hold the transcripts until the key-encryption key of that time is destroyed (parallax audit rotate-kek).
 
+  --record <id>              the exchange, as in the header X-Audit-Record
+  --tenant <t_…> --user <name>  all of one end user: the name is what requests gave as "user" or "safety_identifier"
   --reason <words>           stands in the log for ever: a case number, nothing personal
 ${COMMON_USAGE}`,
     async run (args, context) {
       const { values } = parseArgs({ args: [...args], options: { ...common, ...who } })
       if ((values.record?.length ?? 0) > 1) throw new UsageError('One --record at a time.')
       if (values.reason === undefined) throw new UsageError('Wanted --reason: it stands in the log for ever.')
-      const body = checked(erasureBody, { record: values.record?.[0], end_user: userOf(values.tenant, values.user), reason: values.reason })
+      const body = checked(erasureBody, { record: values.record?.[0], end_user: userOf(values.tenant, values.user), reason: values.reason }, 'Wanted --record, or --tenant and --user.')
       await withAdmin(context, values, async (admin) => {
         const done = await admin.erase(body)
         if (values.json) return context.out(`${JSON.stringify(done)}\n`)
+        if (done.records === 0 && done.held.length === 0 && done.open.length === 0) return context.out(NOTHING_ERASED)
         context.out(`Erased the transcripts of ${plural(done.records, 'exchange')}${done.leaves.length > 0 ? `, on record as ${done.leaves.join(', ')}` : ''}.\n`)
         for (const { record, hold } of done.held) context.out(`Kept ${record}: under the hold "${hold}".\n`)
         for (const record of done.open) context.out(`Left ${record}: it is still being answered. Run this again.\n`)
@@ -65,12 +74,21 @@ ${COMMON_USAGE}`,
   },
   hold: {
     summary: 'keep transcripts from erasure and expiry',
-    usage: `Usage: parallax audit hold <name> (--record <id>… | --tenant <t_…> [--user <name>] | --all) --reason <words> [options]\n\n${COMMON_USAGE}`,
+    usage: `Usage: parallax audit hold <name> (--record <id>… | --tenant <t_…> [--user <name>] | --all) --reason <words> [options]
+
+What is under a hold is neither erased nor expired until the hold is lifted. That it was set is itself a record.
+
+  <name>                     a name of your own, such as case-7
+  --record <id>              one exchange, as in the header X-Audit-Record; repeatable
+  --tenant <t_…>             all of a tenant, or with --user of one end user of it
+  --all                      everything
+  --reason <words>           stands in the log for ever: a case number, nothing personal
+${COMMON_USAGE}`,
     async run (args, context) {
       const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { ...common, ...who, all: { type: 'boolean' } } })
       if (positionals.length !== 1 || values.reason === undefined) throw new UsageError('Wanted: parallax audit hold <name> … --reason <words>.')
       const user = userOf(values.tenant, values.user)
-      const body = checked(holdBody, { name: positionals[0], records: values.record, ...(user ? { end_user: user } : { tenant: values.tenant }), all: values.all, reason: values.reason })
+      const body = checked(holdBody, { name: positionals[0], records: values.record, ...(user ? { end_user: user } : { tenant: values.tenant }), all: values.all, reason: values.reason }, 'Wanted one of --record, --tenant (with --user or without) and --all.')
       await withAdmin(context, values, async (admin) => {
         await admin.hold(body)
         context.out(values.json ? `${JSON.stringify({ name: body.name })}\n` : `The hold "${body.name}" is set.\n`)
@@ -175,6 +193,7 @@ async function offline (args: readonly string[], context: Context, name: string,
   const reason = values.reason?.trim() ?? ''
   if (reason === '' || reason.length > 500) throw new UsageError(`Wanted: parallax audit ${name} --reason <at most 500 characters>. It stands in the log for ever.`)
   const directory = values['data-dir'] ?? await context.dataDir()
+  if (await isHeld(controlPath(directory))) throw new Error(`A gateway runs on ${directory}, and this wants the log for itself. Stop the gateway, run this again, and start it.`)
   if (!existsSync(directory)) throw new Error(`There is no data directory ${directory}. DATA_DIR and --data-dir set it.`)
   const { text, json } = await work(context.offline!, directory, reason)
   context.out(values.json ? `${JSON.stringify(json)}\n` : `${text}\n`)

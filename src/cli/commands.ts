@@ -29,6 +29,7 @@ interface Listed { readonly summary: string, readonly load: () => Promise<Comman
 
 export const COMMANDS: Readonly<Record<string, Listed>> = {
   verify: { summary: 'check an export of an audit log, as a stranger would', load: async () => (await import('./verify.ts')).verify },
+  receipt: { summary: 'check the receipt of one exchange, offline', load: async () => (await import('./receipt.ts')).receipt },
   audit: { summary: 'erase, hold and expire transcripts; rotate the key that seals them', load: async () => (await import('./audit.ts')).audit },
   keys: { summary: 'make, list, revoke and rotate API keys', load: async () => (await import('./keys.ts')).keys },
 }

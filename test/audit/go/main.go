@@ -89,7 +89,7 @@ func path(level string, n int64, w int) string {
 
 type tiles struct{}
 
-func (tiles) Height() int                    { return 8 }
+func (tiles) Height() int                     { return 8 }
 func (tiles) SaveTiles([]tlog.Tile, [][]byte) {}
 func (tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 	var data [][]byte
@@ -156,6 +156,9 @@ func proved(index int64, entry []byte) error {
 }
 
 func main() {
+	if len(os.Args) < 3 || len(os.Args) > 5 {
+		must(errors.New("stranger BASE VKEY [AUDITOR_KEY [OLD_CHECKPOINT_FILE]], where BASE ends in /audit/v1/log"), "usage")
+	}
 	base, vkey = os.Args[1], os.Args[2]
 	signed, err := get("checkpoint", false)
 	must(err, "checkpoint")
@@ -192,6 +195,7 @@ func main() {
 		proof, err := tlog.ProveTree(tree.N, old.N, reader)
 		must(err, "consistency")
 		must(tlog.CheckTree(proof, tree.N, tree.Hash, old.N, old.Hash), "consistency")
+		defer fmt.Printf("they go on from the %d of the kept checkpoint\n", old.N)
 	}
 	fmt.Printf("%d leaves, %d entries checked\n", tree.N, checked)
 }
