@@ -52,7 +52,7 @@ export function checkEdge ({ directory, identity: { name, verifier, previous }, 
   function check (note: string, where: string, blame: (what: string, checkpoint: Checkpoint) => never): void {
     // its first line, not yet trusted: a log under another name is no forgery
     const claimed = note.slice(0, note.indexOf('\n'))
-    if (claimed !== name) refuse(`the checkpoint ${where} is of the log "${claimed}", configured is "${name}".`)
+    if (claimed !== name) refuse(`the checkpoint ${where} is of the log "${claimed}", configured is "${name}". If DATABASE_URL, PARALLAX_LOG_ORIGIN or DATA_DIR was just set or unset, undo that: each log has a data directory of its own.`)
     const checkpoint = open(note, where)
     if (checkpoint.size <= lossesUpTo) return
     if (checkpoint.size > size) blame(`the checkpoint ${where} has ${checkpoint.size} leaves, the database ${size}: it was set back to an older state.`, checkpoint)

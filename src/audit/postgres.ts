@@ -1,7 +1,7 @@
 /** The audit log on PostgreSQL, for any number of gateways. Everything it promises is in log.ts. */
 import { mkdirSync } from 'node:fs'
 import { Journal, readJournal } from './journal.ts'
-import { LatestCheckpoint } from './latest-checkpoint.ts'
+import { LatestCheckpoint, readLatestCheckpoint } from './latest-checkpoint.ts'
 import type { AuditLog } from './log.ts'
 import { addressOf, openDatabase, openPool, reasonOf, type Database } from './postgres/database.ts'
 import { Reader } from './postgres/reader.ts'
@@ -56,6 +56,8 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
     const { ring } = keks
     const db = await openDatabase(url)
     closers.push(() => db.end())
+    // before anything is written there: an empty database would be bound to the keys of a directory that is another log's
+    if (readLatestCheckpoint(directory) !== null && (await keksInUse(db)).length === 0) throw new Error(`The database at ${addressOf(url)} holds no log, and ${directory} belongs to one. Nothing was changed. To begin a log there, set DATA_DIR to another directory; to go on with the one that was, name its database in DATABASE_URL, or unset it for SQLite.`)
     const reads = openPool(url)
     closers.push(() => reads.end())
     const replica = replicaId(directory)
