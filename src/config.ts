@@ -7,37 +7,12 @@ import { isIP } from 'node:net'
 import { isAbsolute, relative, resolve } from 'node:path'
 import { z } from 'zod'
 import { parseCosigner } from './audit/note.ts'
+import { expert, expertConfig, httpUrl, type ExpertConfig } from './expert-config.ts'
 import { LARGEST_QUOTA } from './quota.ts'
 import { electionWindow } from './router/policy/document.ts'
 import { modelPath, whyNoModel } from '../setup/model-path.js'
 
 const MIB = 1024 * 1024
-
-const httpUrl = z.string().refine((text) => {
-  try { const url = new URL(text); return ['http:', 'https:'].includes(url.protocol) && url.username === '' } catch { return false }
-}, 'wanted an http(s) address without user name, such as https://host/v1')
-
-const secret = {
-  /** The upstream's key itself, or better the name of the environment variable that holds it. */
-  apiKey: z.string().min(1).optional(),
-  apiKeyEnv: z.string().min(1).optional(),
-}
-
-const digest = z.string().regex(/^[0-9a-f]{64}$/, 'wanted 64 lower-case hex digits (SHA-256)')
-
-const expert = z.discriminatedUnion('wire', [
-  z.strictObject({ wire: z.literal('openai'), baseUrl: httpUrl, model: z.string().min(1), adapterSha256: digest.optional(), ...secret }),
-  z.strictObject({
-    wire: z.literal('llama.cpp'),
-    baseUrl: httpUrl,
-    model: z.string().min(1).default('llama.cpp'),
-    /** The whole adapter list of the server, always sent in full: a list with gaps lets one adapter's answer leak into another's. */
-    lora: z.array(z.strictObject({ id: z.int().min(0), scale: z.number().min(0).max(2) })).default([]),
-    adapterSha256: digest.optional(),
-    ...secret,
-  }),
-])
-export type ExpertConfig = z.infer<typeof expert>
 
 const witnessKey = z.string().superRefine((vkey, context) => {
   try { parseCosigner(vkey) } catch (error) { context.addIssue({ code: 'custom', message: (error as Error).message }) }
@@ -124,7 +99,8 @@ const schema = z.strictObject({
 
 type Settings = z.infer<typeof schema>
 
-export interface Config extends Omit<Settings, 'dataDir' | 'perspectives'> {
+export interface Config extends Omit<Settings, 'dataDir' | 'perspectives' | 'experts'> {
+  readonly experts: Readonly<Record<string, ExpertConfig>>
   /** Absolute paths. */
   readonly dataDir: string
   readonly perspectives: readonly string[]
@@ -240,14 +216,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
   }
   const settings = parsed.data
   if (!settings) throw new ConfigError(problems)
-  for (const [id, one] of Object.entries(settings.experts)) {
-    if (one.apiKey && one.apiKeyEnv) problems.push(`experts.${id}: apiKey and apiKeyEnv are both set; keep one`)
-    if (one.apiKeyEnv) {
-      const value = env[one.apiKeyEnv]
-      if (value) one.apiKey = value
-      else problems.push(`experts.${id}.apiKeyEnv: the environment has no ${one.apiKeyEnv}`)
-    }
-  }
+  const experts = Object.fromEntries(Object.entries(settings.experts).map(([id, one]) => [id, expertConfig(id, one, env, problems)]))
   const dataDir = resolve(root, settings.dataDir)
   const anchors = settings.audit.anchors.map((one) => one.to === 'file' ? { ...one, path: resolve(root, one.path) } : one)
   for (const [at, one] of anchors.entries()) {
@@ -262,6 +231,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
   const found = modelPath(env)
   return {
     ...settings,
+    experts,
     dataDir,
     audit: { ...settings.audit, anchors, ...(settings.audit.kekFile !== undefined && { kekFile: resolve(root, settings.audit.kekFile) }) },
     perspectives: settings.perspectives.map((folder) => resolve(root, folder)),

@@ -4,9 +4,9 @@ import type { Config } from './config.ts'
 import { startEngine, type Engine, type EngineOptions } from './engine/engine.ts'
 import type { Availability, Expert } from './experts/expert.ts'
 import { LlamaExpert } from './experts/llama.ts'
-import { OpenAIExpert } from './experts/openai.ts'
 import type { Perspective } from './perspectives/perspective.ts'
 import type { Registry } from './perspectives/registry.ts'
+import { remoteExperts } from './remote.ts'
 
 export interface Serving { readonly engine: Engine | null, readonly experts: Map<string, Expert>, readonly unserved: Map<string, string> }
 
@@ -14,14 +14,8 @@ export function buildExperts (config: Config, perspectives: Registry, log: NonNu
   const experts = new Map<string, Expert>()
   const unserved = new Map<string, string>()
   const embedded: Perspective[] = []
-  for (const perspective of perspectives.list()) {
-    const remote = config.experts[perspective.id]
-    if (remote) {
-      const facts = { model: remote.model, adapter: null, adapterSha256: remote.adapterSha256 ?? null }
-      const options = { facts, at: { baseUrl: remote.baseUrl, apiKey: remote.apiKey, limits: config.limits } }
-      experts.set(perspective.id, remote.wire === 'openai' ? new OpenAIExpert(options) : new LlamaExpert({ ...options, lora: remote.lora }))
-    } else embedded.push(perspective)
-  }
+  for (const perspective of perspectives.list()) if (!config.experts[perspective.id]) embedded.push(perspective)
+  for (const [id, expert] of remoteExperts(config, log)) experts.set(id, expert)
   if (embedded.length === 0) return { engine: null, experts, unserved }
   const why = !config.engine.enabled ? 'The embedded engine is switched off and no expert is configured for it.' : 'missing' in config.model ? config.model.missing : null
   if (why !== null || !('path' in config.model)) {

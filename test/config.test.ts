@@ -46,7 +46,7 @@ t.test('a file that is missing, or is not a JSON object, is named', async (t) =>
 t.test('an upstream\'s key can come from the environment, and a variable that is not set is a mistake', async (t) => {
   const file = join(temporary(t), 'parallax.json')
   writeFileSync(file, JSON.stringify({ experts: { conservative: { wire: 'openai', baseUrl: 'http://127.0.0.1:1/v1', model: 'm', apiKeyEnv: 'UPSTREAM_KEY' } } }))
-  t.equal(loadConfig({ ...NO_MODEL, PARALLAX_CONFIG: file, UPSTREAM_KEY: 'abc' }).experts['conservative']?.apiKey, 'abc')
+  t.equal(loadConfig({ ...NO_MODEL, PARALLAX_CONFIG: file, UPSTREAM_KEY: 'abc' }).experts['conservative']?.endpoints[0]?.apiKey, 'abc')
   t.match(problems({ PARALLAX_CONFIG: file }), [/UPSTREAM_KEY/])
 })
 

@@ -1,4 +1,5 @@
 /** An expert behind llama.cpp's wire: one server, several adapters, chosen by the scales that every request carries. */
+import { ParallaxError } from '../errors.ts'
 import type { Availability, Expert, ExpertFacts, ExpertRequest, Mixing, Wire } from './expert.ts'
 import { OpenAIExpert, type OpenAIOptions } from './openai.ts'
 
@@ -9,24 +10,28 @@ export interface LlamaOptions extends OpenAIOptions {
   readonly lora: Scales
   /** What is known of the server besides: by the engine's supervisor, or by the check of a server of someone else's. */
   readonly availability?: (() => Availability) | undefined
+  /** Told when the server could not be reached: another may answer there next. */
+  readonly lost?: (() => void) | undefined
 }
 
 export class LlamaExpert extends OpenAIExpert {
   readonly lora: Scales
   readonly mixing: Mixing
-  readonly #availability: (() => Availability) | undefined
+  readonly #availability: LlamaOptions['availability']
+  readonly #lost: LlamaOptions['lost']
 
   constructor (options: LlamaOptions) {
     super(options)
     this.lora = options.lora
     this.#availability = options.availability
+    this.#lost = options.lost
     this.mixing = { server: `llama ${this.transport.server}`, mix: (facts, parts) => this.#mix(facts, parts) }
   }
 
   override availability (): Availability { return this.#availability?.() ?? { ok: true } }
 
   #mix (facts: ExpertFacts, parts: readonly { readonly expert: Expert, readonly weight: number }[]): Expert {
-    return new LlamaExpert({ facts, at: this.transport, lora: weighted(parts.map(({ expert, weight }) => ({ lora: (expert as LlamaExpert).lora, weight }))), availability: this.#availability })
+    return new LlamaExpert({ facts, at: this.transport, lora: weighted(parts.map(({ expert, weight }) => ({ lora: (expert as LlamaExpert).lora, weight }))), availability: this.#availability, lost: this.#lost })
   }
 
   protected override wireRequest (request: ExpertRequest, stream: boolean): Record<string, unknown> {
@@ -37,7 +42,7 @@ export class LlamaExpert extends OpenAIExpert {
 
   /** llama.cpp answers one choice a request: `n` is asked for one by one, each choice with a seed of its own. */
   override async complete (request: ExpertRequest, signal: AbortSignal): Promise<Wire> {
-    const parts = await Promise.all(fanOut(request).map((one) => super.complete(one, signal)))
+    const parts = await Promise.all(fanOut(request).map((one) => this.#watched(super.complete(one, signal))))
     const first = parts[0]!
     if (parts.length === 1) return first
     const choices = parts.map((part, index) => ({ ...(part['choices'] as Wire[])[0], index }))
@@ -46,14 +51,21 @@ export class LlamaExpert extends OpenAIExpert {
 
   override async stream (request: ExpertRequest, signal: AbortSignal): Promise<AsyncIterable<Wire[]>> {
     const all = fanOut(request)
-    if (all.length === 1) return super.stream(all[0]!, signal)
+    if (all.length === 1) return this.#watched(super.stream(all[0]!, signal))
     // one failing choice ends them all: the siblings must not go on generating for nobody
     const group = new AbortController()
     const joined = AbortSignal.any([signal, group.signal])
     try {
-      return interleave(await Promise.all(all.map((one) => super.stream(one, joined))), group)
+      return interleave(await Promise.all(all.map((one) => this.#watched(super.stream(one, joined)))), group)
     } catch (error) {
       group.abort()
+      throw error
+    }
+  }
+
+  async #watched<T> (call: Promise<T>): Promise<T> {
+    try { return await call } catch (error) {
+      if (error instanceof ParallaxError && error.code === 'expert_unavailable') this.#lost?.()
       throw error
     }
   }
