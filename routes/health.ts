@@ -4,7 +4,8 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 
 const check = z.object({ ok: z.boolean(), reason: z.string().optional() })
-const readiness = z.object({ status: z.enum(['ready', 'not ready']), checks: z.object({ audit: check, experts: z.record(z.string(), check) }) })
+const expertCheck = check.extend({ endpoints: z.object({ up: z.int(), of: z.int() }).optional().describe('Of an expert made of endpoints: how many may be asked') })
+const readiness = z.object({ status: z.enum(['ready', 'not ready']), checks: z.object({ audit: check, experts: z.record(z.string(), expertCheck) }) })
 
 export default async function health (plain: FastifyInstance): Promise<void> {
   const app = plain.withTypeProvider<ZodTypeProvider>()
@@ -22,7 +23,9 @@ export default async function health (plain: FastifyInstance): Promise<void> {
     const log = audit.health()
     const each = [...experts].map(([id, expert]) => {
       const now = expert.availability()
-      return [id, now.ok ? { ok: true } : { ok: false, reason: now.reason }] as const
+      const endpoints = expert.endpoints?.()
+      const up = endpoints && { endpoints: { up: endpoints.filter(({ status }) => status === 'ok' || status === 'half-open').length, of: endpoints.length } }
+      return [id, now.ok ? { ok: true, ...up } : { ok: false, reason: now.reason, ...up }] as const
     })
     const ready = log.ok && each.some(([, now]) => now.ok)
     return reply.code(ready ? 200 : 503).header('cache-control', 'no-store').send({
