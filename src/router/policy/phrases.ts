@@ -37,7 +37,7 @@ function parsePhrase (text: string, list: (name: string) => readonly (readonly I
     if (bare.startsWith('@')) return { is: 'list', phrases: list(bare.slice(1)), optional }
     if (/^#\d{1,6}$/.test(bare)) return { is: 'number', least: Number(bare.slice(1)), optional }
     const alternatives = (bare.startsWith('(') && bare.endsWith(')') ? bare.slice(1, -1) : bare).split('|')
-    if (bare.includes(' ')) return { is: 'list', phrases: alternatives.map((one) => parsePhrase(one, list)), optional }
+    if (alternatives.length > 1 && /[ #]/.test(bare)) return { is: 'list', phrases: alternatives.map((one) => parsePhrase(one, list)), optional }
     for (const word of alternatives) {
       if (!WORD.test(word)) throw new Error(`"${part}": wanted lower-case words, (a|b), ..3, #10, @list, each with ? where it may be left out`)
       if (word.endsWith('*') && word.length <= BEGINNING_LETTERS) throw new Error(`"${word}": a beginning has at least ${BEGINNING_LETTERS} letters`)
@@ -123,15 +123,18 @@ const COMMON = new Set(('a an the of to in on at by for from with as and or but 
   'have has had need i we you he she it they me us them my our your his her its their this that these those what whats which who how when where why not no up out any some one all ' +
   'about into make get give go tell please want like than then there here now more most').split(' '))
 
-/** What of a phrase has to be there: its part with the fewest common words. */
+/** A common word is worth as much as so many others. */
+const MANY = 1000
+
+/** What of a phrase has to be there: its part with the fewest common words, then the fewest words. */
 function needed (items: readonly Item[]): Item[] {
   let best: Item[] = []
   let least = Infinity
   for (const item of items) {
     if (item.is === 'gap' || item.optional) continue
     const all = item.is === 'list' ? item.phrases.flatMap(needed) : [item]
-    const common = all.reduce((sum, one) => sum + (one.is === 'words' ? [...one.words].filter((word) => COMMON.has(word)).length : 0), 0)
-    if (common < least) [best, least] = [all, common]
+    const cost = all.reduce((sum, one) => sum + (one.is === 'words' ? [...one.words].reduce((words, word) => words + (COMMON.has(word) ? MANY : 1), 0) : 1), 0)
+    if (cost < least) [best, least] = [all, cost]
   }
   return best
 }

@@ -95,7 +95,9 @@ export function ruleBook (document: PolicyDocument, problem: (where: string, wha
       if (all.some((list) => found[list]!.length === 0)) continue
       const holds = found[all[0]!]!.some(([at]) => {
         const isNear = ([other]: readonly [number, number]): boolean => Math.abs(other - at) <= near
-        return all.every((list) => found[list]!.some(isNear)) && !unless.some((list) => found[list]!.some(isNear))
+        // what was said before excuses nothing that is asked now
+        const excuses = (one: readonly [number, number]): boolean => isNear(one) && one[0] >= (joint ?? 0)
+        return all.every((list) => found[list]!.some(isNear)) && !unless.some((list) => found[list]!.some(excuses))
       })
       if (!holds) continue
       // something that only the earlier turns say, and something that only the last one says

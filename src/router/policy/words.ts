@@ -41,17 +41,24 @@ function plain (text: string): string {
 const bounded = (text: string): string => text.length <= HEAD_CHARACTERS + TAIL_CHARACTERS ? text : `${text.slice(0, HEAD_CHARACTERS)}\n${text.slice(-TAIL_CHARACTERS)}`
 
 /** What is neither letter nor digit beyond ASCII and occurs in prose; everything else there counts as a letter. */
-const PUNCTUATION = new Set(Array.from('«»“”„‟–—…¿¡·•\u00a0\u2028\u2029\u3000、。「」¶§°′″‹›☛✓', (one) => one.charCodeAt(0)))
+const PUNCTUATION = new Set(Array.from('«»“”„‟’‘–—…¿¡·•\u00a0\u2028\u2029\u3000、。「」¶§°′″‹›☛✓', (one) => one.charCodeAt(0)))
 const isDigit = (code: number): boolean => code >= 48 && code <= 57
 const isLetter = (code: number): boolean => (code >= 97 && code <= 122) || isDigit(code) || (code > 127 && !PUNCTUATION.has(code))
 const isApostrophe = (code: number): boolean => code === 39 || code === 0x2019
+
+/** An apostrophe inside a word, or a comma inside a number. */
+function joins (text: string, at: number): boolean {
+  const code = text.charCodeAt(at)
+  const next = text.charCodeAt(at + 1)
+  return isApostrophe(code) ? isLetter(next) && next !== 0x2019 : code === 44 && isDigit(next) && isDigit(text.charCodeAt(at - 1))
+}
 
 function spelled (word: string): string {
   let out = word
   for (let at = 0; at < word.length; at++) {
     const code = word.charCodeAt(at)
-    // "don't" and "senator's" are one word, written without
-    if (isApostrophe(code)) return spelled(word.replace(/['’]/g, ''))
+    // "senator's" is the senator, "don't" is one word, "5,000" one number
+    if (isApostrophe(code) || code === 44) return spelled(word.replace(/['’]s$/, '').replace(/['’,]/g, ''))
     if (isDigit(code) && at > 0 && /^[a-z]+[013457]/.test(word)) out = word.replace(/[013457]/g, (digit) => DIGIT_LETTERS[digit]!)
   }
   return out
@@ -82,9 +89,9 @@ export function wordsOf (raw: string): Words {
   }
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
-    if (isLetter(code) && code !== 0x2019) {
+    if (isLetter(code)) {
       const from = at++
-      while (at < text.length && (isLetter(text.charCodeAt(at)) || (isApostrophe(text.charCodeAt(at)) && at + 1 < text.length && isLetter(text.charCodeAt(at + 1))))) at++
+      while (at < text.length && (isLetter(text.charCodeAt(at)) || joins(text, at))) at++
       const word = spelled(text.slice(from, at--))
       singles = word.length === 1 ? singles + 1 : 0
       // letters set apart, "v o t e", are a word again
