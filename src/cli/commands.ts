@@ -31,6 +31,7 @@ export const COMMANDS: Readonly<Record<string, Listed>> = {
   verify: { summary: 'check an export of an audit log, as a stranger would', load: async () => (await import('./verify.ts')).verify },
   receipt: { summary: 'check the receipt of one exchange, offline', load: async () => (await import('./receipt.ts')).receipt },
   audit: { summary: 'erase, hold and expire transcripts; rotate the key that seals them', load: async () => (await import('./audit.ts')).audit },
+  draws: { summary: 'compute every draw of an export again', load: async () => (await import('./draws.ts')).draws },
   keys: { summary: 'make, list, revoke and rotate API keys', load: async () => (await import('./keys.ts')).keys },
 }
 

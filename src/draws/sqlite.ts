@@ -50,6 +50,6 @@ export function sqliteEpochs (directory: string): EpochStore {
     async revealed (epoch) { db.prepare('UPDATE epoch SET revealed = 1 WHERE epoch = ?').run(epoch) },
     keep: async (conversation, epoch, now) => (keep.get(conversation, epoch, now) as { epoch: number }).epoch,
     async forget (before) { db.prepare('DELETE FROM conversation WHERE used < ?').run(before) },
-    close () { db.close() },
+    close () { if (db.isOpen) db.close() },
   }
 }

@@ -71,6 +71,30 @@ def stream_helper():
 
 
 @use
+def both_sides():
+    answer = client.chat.completions.create(model="both", messages=QUESTION)
+    assert [(c.index, c.message.content, c.perspective["id"]) for c in answer.choices] == [(0, TEXT, "progressive"), (1, TEXT, "conservative")]
+    with client.chat.completions.stream(model="both", messages=QUESTION) as events:
+        final = events.get_final_completion()
+    assert [(c.index, c.message.content) for c in final.choices] == [(0, TEXT), (1, TEXT)]
+
+
+@use
+def one_of_both_fails():
+    answer = client.chat.completions.create(model="both", messages=say("limit me"))
+    failed = [c for c in answer.choices if c.finish_reason == "error"]
+    assert len(failed) == 1 and failed[0].error["code"] == "expert_rate_limited", answer
+    chunks = list(client.chat.completions.create(model="both", messages=say("limit me"), stream=True))
+    assert sorted(c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason) == ["error", "stop"]
+
+
+@use
+def mixture():
+    answer = client.chat.completions.create(model="parallax", messages=QUESTION, extra_body={"perspective": {"weights": {"progressive": 0.5, "conservative": 0.5}, "sticky": "c"}})
+    assert answer.perspective["draw"]["chosen"] == answer.perspective["id"]
+
+
+@use
 def several():
     answer = client.chat.completions.create(model="A", messages=QUESTION, n=2, stop=["x"], seed=3)
     assert [choice.index for choice in answer.choices] == [0, 1]

@@ -44,6 +44,19 @@ t.test('the official SDK for Node works with nothing but base URL, key and model
     t.equal((await runner.finalChatCompletion()).choices.length, 2)
   })
 
+  t.test('both sides come as choices, whole, streamed and through the helper, even where one of them fails', async (t) => {
+    const both = { model: 'both', messages } as const
+    t.same((await openai.chat.completions.create(both)).choices.map((choice) => [choice.index, choice.message.content]), [[0, upstream.CONTENT], [1, upstream.CONTENT]])
+    t.same((await openai.chat.completions.stream(both).finalChatCompletion()).choices.map((choice) => [choice.index, choice.message.content]), [[0, upstream.CONTENT], [1, upstream.CONTENT]])
+    gateway.upstreams.conservative.replyNext(upstream.htmlError(500))
+    const final = await openai.chat.completions.stream(both).finalChatCompletion()
+    t.same(final.choices.map((choice) => choice.finish_reason as string), ['stop', 'error'])
+    gateway.upstreams.progressive.replyNext(upstream.htmlError(500))
+    const [failed, whole] = (await openai.chat.completions.create(both)).choices
+    t.match(failed, { finish_reason: 'error', message: { content: null }, error: { code: 'expert_failed' } })
+    t.equal(whole?.message.content, upstream.CONTENT)
+  })
+
   t.test('n, stop, seed and log-probabilities reach the expert, tools come back', async (t) => {
     gateway.upstreams.progressive.replyNext(upstream.json({ logprobs: true }))
     const answer = await openai.chat.completions.create({ model: 'progressive', messages, n: 2, stop: ['x'], seed: 7, logprobs: true, top_logprobs: 1 })
@@ -65,7 +78,7 @@ t.test('the official SDK for Node works with nothing but base URL, key and model
   t.test('models can be listed and looked up', async (t) => {
     const names: string[] = []
     for await (const model of openai.models.list()) names.push(model.id)
-    t.same(names, ['baseline', 'progressive', 'A', 'conservative', 'B', 'parallax'])
+    t.same(names, ['baseline', 'progressive', 'A', 'conservative', 'B', 'both', 'both-summary', 'mix-0.50', 'parallax'])
     t.match(await openai.models.retrieve('A'), { id: 'A', perspective: { id: 'progressive' } })
   })
 
