@@ -69,7 +69,7 @@ t.test('the secret\'s hash is on record before the first draw, and the secret on
   t.same(log.events(), ['begun', 'begun', 'revealed'])
   const [begun, , revealed] = log.leaves
   t.equal(begun!.fields['epoch'], revealed!.fields['epoch'])
-  t.equal(hash('sha256', Buffer.from(String(revealed!.fields['secret']), 'base64')), begun!.fields['secret_sha256'])
+  t.equal(hash('sha256', Buffer.from(revealed!.fields['secret'] as string, 'base64')), begun!.fields['secret_sha256'])
 })
 
 t.test('a log that refuses means no draw; one that kept the leaf and said otherwise is found out', async (t) => {
