@@ -38,8 +38,8 @@ export type StoreEffect =
   | { readonly expire: { readonly from: number, readonly before: number } }
   | { readonly hold: { readonly name: string, readonly rows: readonly HoldRow[] } }
   | { readonly lift: string }
-  /** Nothing is sealed under another key-encryption key than the current one any more. */
-  | { readonly rewrapped: true }
+  /** Everything was brought under the key-encryption key of this id. */
+  | { readonly rewrapped: string }
 
 export interface HoldRow { readonly kind: 'record' | 'tenant' | 'user' | 'all', readonly value: string }
 

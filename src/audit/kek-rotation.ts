@@ -10,6 +10,8 @@ interface Rooms {
   readonly queue: CommitQueue
   /** Ids of the keys that something may be sealed under, the current one first; '' for what is not sealed yet. */
   readonly inUse: () => Promise<readonly string[]>
+  /** Rejects, for people, where others have the log open who would not learn of a key that is made here. */
+  readonly alone?: () => Promise<void>
   /** Reads and journals under this ring from now on. */
   readonly adopted: (ring: Keyring) => void
 }
@@ -25,7 +27,12 @@ export class KekRotation {
   constructor (rooms: Rooms) {
     this.#rooms = rooms
     this.#ring = rooms.source.ring
-    const running = this.#stale().then(async (stale) => stale.length > 0 ? this.#rotate(false) : null)
+    const running = this.#stale().then(async (stale) => {
+      if (stale.length > 0) return this.#rotate(false)
+      // a death after the last word of a rotation has left its old keys
+      await this.#drop()
+      return null
+    })
     this.#running = running
     // the next start, or the operator, tries again
     running.catch(() => {}).finally(() => { if (this.#running === running) this.#running = null })
@@ -50,6 +57,7 @@ export class KekRotation {
     const { source, queue } = this.#rooms
     if (fresh && (await this.#stale()).length === 0) {
       if (!source.keep) throw new ParallaxError('invalid_request', `The key-encryption keys are kept outside of the gateway (${source.where}). To rotate: put a new key before the present one there (openssl rand -base64 32), and start the gateway again; it does the rest, and then the old key can go.`)
+      await this.#rooms.alone?.()
       const raws = [newKek(), ...this.#ring.all.map((kek) => kek.raw)]
       // kept before it is used: a key that only this process knew would take every transcript with it
       source.keep(raws)
@@ -65,12 +73,19 @@ export class KekRotation {
     }
     const to = this.#ring.current.id
     const record = newId()
-    await queue.append([{ type: 'kek.rotated', id: record, key: null, fields: { from: from.map((id) => id === '' ? 'unsealed' : id), to, rewrapped }, effect: { rewrapped: true } }])
-    if (source.keep) {
-      source.keep([this.#ring.current.raw])
-      await this.#adopt([this.#ring.current.raw])
-    }
+    await queue.append([{ type: 'kek.rotated', id: record, key: null, fields: { from: from.map((id) => id === '' ? 'unsealed' : id), to, rewrapped }, effect: { rewrapped: to } }])
+    await this.#drop()
     return { from, to, rewrapped, record }
+  }
+
+  /** Keys in our file that nothing is sealed under any more are removed from it: after they were given up, for the store knows best. */
+  async #drop (): Promise<void> {
+    const { source: { keep }, inUse } = this.#rooms
+    const used = await inUse()
+    const raws = this.#ring.all.filter((kek) => kek === this.#ring.current || used.includes(kek.id)).map((kek) => kek.raw)
+    if (!keep || raws.length === this.#ring.all.length) return
+    await this.#adopt(raws)
+    keep(raws)
   }
 
   async #adopt (raws: readonly Uint8Array[]): Promise<void> {

@@ -48,8 +48,8 @@ export type Effect =
   | { readonly expire: { readonly from: number, readonly before: number } }
   | { readonly hold: { readonly name: string, readonly scope: HoldScope } }
   | { readonly lift: string }
-  /** The log's own: nothing is sealed under an old key-encryption key any more. */
-  | { readonly rewrapped: true }
+  /** The log's own: everything was brought under the key-encryption key of this id. */
+  | { readonly rewrapped: string }
 
 /** Who a held end user is, the store does not know: only a hash of it. */
 export interface Hold { readonly name: string, readonly scope: Exclude<HoldScope, { tenant: string }> | { readonly tenant: string } | { readonly user: true } }

@@ -1,12 +1,13 @@
 /** The audit log on PostgreSQL, for any number of gateways. Everything it promises is in log.ts. */
 import { mkdirSync } from 'node:fs'
+import { ParallaxError } from '../errors.ts'
 import { Journal, readJournal } from './journal.ts'
 import { LatestCheckpoint, readLatestCheckpoint } from './latest-checkpoint.ts'
 import type { AuditLog } from './log.ts'
 import { addressOf, openDatabase, openPool, reasonOf, type Database } from './postgres/database.ts'
 import { Reader } from './postgres/reader.ts'
 import { endLease, lateAnswers, othersMissingEnds, ownMissingEnds, renewLease, replicaId } from './postgres/replica.ts'
-import { adopt, keksInUse } from './postgres/sealing.ts'
+import { adopt, keksInUse, nobodyElse } from './postgres/sealing.ts'
 import { Sequencer, type Faults } from './postgres/sequencer.ts'
 import { postgresTranscripts } from './postgres/transcripts.ts'
 import { checkTree, postgresTree } from './postgres/tree.ts'
@@ -68,7 +69,7 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
     const loss = await lossOf(acceptRestore, () => checkTree(db, directory, signer))
     const reader = new Reader(reads, ring)
     const { size } = await headOf(db)
-    const sequencer: Sequencer = new Sequencer({ db, signer, ring: () => writer.ring, ...(clock && { clock }), ...(faults && { faults }) })
+    const sequencer: Sequencer = new Sequencer({ db, signer, ...(clock && { clock }), ...(faults && { faults }) })
     const writer: PendingWriter = new PendingWriter({ db, replica, sequencer, latest: new LatestCheckpoint(directory), ring, ...(faults && { faults }) }, size)
     const queue = new CommitQueue(writer, { ...LIMITS, ...limits }, secrets.subject_key)
     closers.push(() => queue.close())
@@ -118,6 +119,9 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
       transcripts: postgresTranscripts({ db: reads, reader, subjectKey: secrets.subject_key, size: () => queue.size }),
       journal: new Journal(directory, ring),
       keksInUse: () => keksInUse(db),
+      alone: () => nobodyElse(db, replica).catch((cause: Error) => {
+        throw new ParallaxError('invalid_request', `${cause.message} Or give all of them the same keys by PARALLAX_KEK or PARALLAX_KEK_FILE, and rotate them there: a key in the file of one gateway is none that the others have.`, { cause })
+      }),
       late: async (open, choice, sent) => { await bringIn(new Map([[open.id, new Map([[choice, sent]])]])) },
       async release () {
         await Promise.all(lives.map((stop) => stop()))

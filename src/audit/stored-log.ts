@@ -31,6 +31,8 @@ export interface Parts {
   readonly keks: KekSource
   /** As the store has it: ids, the current one first. */
   readonly keksInUse: () => Promise<readonly string[]>
+  /** As the rotation's rooms have it. */
+  readonly alone?: () => Promise<void>
   /** As ExchangeRooms has it. */
   readonly late?: NonNullable<ExchangeRooms['late']>
   /** Gives back whatever was held while the log was open. */
@@ -56,7 +58,7 @@ export class StoredLog implements AuditLog {
     this.#journal = journal
     queue.onUp = () => { for (const exchange of this.#open) void exchange.closeFailed() }
     this.#rotation = new KekRotation({
-      source: keks, queue, inUse,
+      source: keks, queue, inUse, ...(parts.alone && { alone: parts.alone }),
       adopted: (ring) => {
         reader.rekey(ring)
         journal.rekey(ring)

@@ -12,7 +12,7 @@ const meta = (db: Connection, name: string, value: string): Promise<unknown> =>
   db.query('INSERT INTO parallax.meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value', [name, value])
 
 /** Inside a transaction. True where bytes were removed. */
-export async function applyEffect (db: Connection, effect: Exclude<StoreEffect, { rewrapped: true }>): Promise<boolean> {
+export async function applyEffect (db: Connection, effect: Exclude<StoreEffect, { rewrapped: string }>): Promise<boolean> {
   if ('erase' in effect) {
     await db.query(`UPDATE parallax.payload SET state = 'erased', ${REMOVED} WHERE state = 'present' AND record = ANY($1::uuid[]) AND NOT ${HELD}`, [effect.erase])
     return true

@@ -49,6 +49,8 @@ const STEPS: readonly string[] = [
   // since when a replica has held its lease without a gap; and an index of the leaves that are looked for by their type
   `ALTER TABLE parallax.replica ADD COLUMN since timestamptz NOT NULL DEFAULT now();
    CREATE INDEX leaf_told ON parallax.leaf (type, idx) WHERE type IN ('erasure', 'log.restored');`,
+  // which key-encryption keys are in use can be told at once
+  'CREATE INDEX payload_kek ON parallax.payload (kek) WHERE state = \'present\'',
 ]
 
 /** Under a lock of its own, for replicas start together. Throws where the database is newer than this program. */

@@ -6,6 +6,8 @@ import { newSeed } from '../note.ts'
 import { transaction, type Connection, type Database } from './database.ts'
 
 const REWRAP_LEAVES = 1000
+/** Replicas start together, and keys are changed while they run: one after the other through here. */
+const KEYS_LOCK = 'SELECT pg_advisory_xact_lock(hashtextextended(\'parallax keys\', 0))'
 
 async function read (db: Connection, name: string): Promise<string | null> {
   return (await db.query<{ value: string }>('SELECT value FROM parallax.meta WHERE name = $1 FOR UPDATE', [name])).rows[0]?.value ?? null
@@ -34,8 +36,7 @@ const sealedUnder = (text: string): { kek: string, wrapped: Buffer } => {
 /** Adds the ring's current key to those in use, and opens the secrets, made now where there are none. Throws, for people, where a key is missing. */
 export async function adopt (db: Database, ring: Keyring): Promise<Secrets> {
   return transaction(db, async (client) => {
-    // replicas start together: one after the other through here
-    await client.query('SELECT pg_advisory_xact_lock(hashtextextended(\'parallax keys\', 0))')
+    await client.query(KEYS_LOCK)
     const inUse = JSON.parse(await read(client, 'keks') ?? '[]') as string[]
     const missing = inUse.filter((id) => !ring.find(id))
     if (missing.length > 0) throw new Error(`Its transcripts are sealed under the key-encryption key ${missing.join(', ')}, and the keys given are ${ring.all.map((kek) => kek.id).join(', ')}. Give every replica the same keys (PARALLAX_KEK or PARALLAX_KEK_FILE), the missing one behind the current one.`)
@@ -57,6 +58,8 @@ export async function adopt (db: Database, ring: Keyring): Promise<Secrets> {
 /** Another key signs from the next start on. Throws where other replicas live: they would go on with the old one. */
 export async function replaceLogKey (db: Database, ring: Keyring, { seed, name, previous, replica }: { readonly seed: Uint8Array, readonly name: string, readonly previous: readonly string[], readonly replica: string }): Promise<void> {
   await transaction(db, async (client) => {
+    // a start that reads the keys after this reads the new one; one that read them before it has its lease already
+    await client.query(KEYS_LOCK)
     await nobodyElse(client, replica)
     await write(client, 'log_origin', name)
     await write(client, 'log_key_previous', JSON.stringify(previous))
@@ -87,31 +90,46 @@ export async function rewrapSome (db: Database, ring: Keyring, from: number): Pr
   return transaction(db, async (client) => {
     const current = ring.current.id
     const { rows } = await client.query<{ idx: number, kek: string, wrapped: Buffer }>('SELECT idx, kek, wrapped FROM parallax.payload WHERE idx >= $1 AND idx < $2 AND state = \'present\' AND kek <> $3 ORDER BY idx FOR UPDATE', [from, from + REWRAP_LEAVES, current])
-    const done = rows.flatMap(({ idx, kek, wrapped }) => {
-      // a key that was altered cannot be brought over: its record reads as damaged, as it did before
-      try { return [{ idx, wrapped: rewrap(ring, kek, wrapped) }] } catch { return [] }
-    })
+    const done: { idx: number, wrapped: Buffer }[] = []
+    const damaged: number[] = []
+    for (const { idx, kek, wrapped } of rows) {
+      // another replica's, which has a key that is not here
+      if (!ring.find(kek)) continue
+      try { done.push({ idx, wrapped: rewrap(ring, kek, wrapped) }) } catch { damaged.push(idx) }
+    }
     await client.query('UPDATE parallax.payload SET kek = $1, wrapped = new.wrapped FROM unnest($2::bigint[], $3::bytea[]) AS new (idx, wrapped) WHERE payload.idx = new.idx', [current, done.map((one) => one.idx), done.map((one) => one.wrapped)])
+    // a key that was altered cannot be brought over: its record reads as damaged, as it did before, and keeps no old key in use
+    if (damaged.length > 0) await client.query('UPDATE parallax.payload SET kek = NULL WHERE idx = ANY($1::bigint[])', [damaged])
     const { size } = (await client.query<{ size: number }>('SELECT size FROM parallax.head')).rows[0]!
     const next = from + REWRAP_LEAVES
-    return { next: next < size ? next : null, count: rows.length }
+    if (next < size) return { next, count: done.length }
+    await client.query(KEYS_LOCK)
+    for (const name of SECRETS) {
+      const { kek, wrapped } = sealedUnder((await read(client, name))!)
+      if (kek !== current) await write(client, name, `${current}:${rewrap(ring, kek, wrapped).toString('base64')}`)
+    }
+    return { next: null, count: done.length }
   })
 }
 
-/** Nothing is under another key any more, unless a replica still seals with one: then that stays in the account. Inside the leaf's transaction. */
-export async function rewrapped (db: Connection, ring: Keyring): Promise<void> {
-  for (const name of SECRETS) {
-    const { kek, wrapped } = sealedUnder((await read(db, name))!)
-    if (kek !== ring.current.id) await write(db, name, `${ring.current.id}:${rewrap(ring, kek, wrapped).toString('base64')}`)
-  }
-  const { rows } = await db.query<{ kek: string }>('SELECT DISTINCT kek FROM parallax.payload WHERE state = \'present\' AND kek <> $1 LIMIT 10', [ring.current.id])
-  await write(db, 'keks', JSON.stringify([ring.current.id, ...rows.map((row) => row.kek)]))
+/** One step an id, by the index: the table may be large, and the log waits. */
+const KEKS_OF_TRANSCRIPTS = `WITH RECURSIVE found AS ((SELECT kek FROM parallax.payload WHERE state = 'present' ORDER BY kek LIMIT 1)
+  UNION ALL SELECT (SELECT kek FROM parallax.payload WHERE state = 'present' AND kek > found.kek ORDER BY kek LIMIT 1) FROM found WHERE found.kek IS NOT NULL)
+  SELECT kek FROM found WHERE kek IS NOT NULL`
+
+/** Counts anew what is sealed under which keys; `current` is the one that everything was brought under. Inside the leaf's transaction, by whichever replica places it. */
+export async function recountKeks (db: Connection, current: string): Promise<void> {
+  await read(db, 'keks')
+  const used = new Set((await db.query<{ kek: string }>(KEKS_OF_TRANSCRIPTS)).rows.map(({ kek }) => kek))
+  for (const name of SECRETS) used.add(sealedUnder((await read(db, name))!).kek)
+  used.delete(current)
+  await write(db, 'keks', JSON.stringify([current, ...used]))
 }
 
 /** What is about to be placed was sealed under these: a replica may have been started with another current key. */
 export async function noteKeks (db: Connection, keks: ReadonlySet<string>): Promise<void> {
-  const known = await keksInUse(db)
-  const fresh = [...keks].filter((id) => !known.includes(id))
-  if (fresh.length > 0) await write(db, 'keks', JSON.stringify([...known, ...fresh]))
+  const known = new Set(await keksInUse(db))
+  if ([...keks].every((id) => known.has(id))) return
+  const now = JSON.parse(await read(db, 'keks') ?? '[]') as string[]
+  await write(db, 'keks', JSON.stringify([...new Set([...now, ...keks])]))
 }
-

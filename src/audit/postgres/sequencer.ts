@@ -7,11 +7,10 @@ import { RightEdge } from '../merkle.ts'
 import { checkpointText, signNote, type Signer } from '../note.ts'
 import { unpackEntries, type Placed } from '../packet.ts'
 import { fill, leafHash } from '../record.ts'
-import type { Keyring } from '../seal/keyring.ts'
 import { transaction, type Connection, type Database } from './database.ts'
 import { applyEffect, vacuum } from './effects.ts'
 import { KEPT_EVERY, nodesFor } from './nodes.ts'
-import { noteKeks, rewrapped } from './sealing.ts'
+import { noteKeks, recountKeks } from './sealing.ts'
 
 /** Calls and bytes that one group takes in. */
 const CALLS = 500
@@ -24,7 +23,6 @@ export interface Faults { beforeCommit?: () => void, afterCommit?: () => void }
 export interface SequencerOptions {
   readonly db: Database
   readonly signer: Signer
-  readonly ring: () => Keyring
   /** Milliseconds since the epoch; absent: the database's clock, the same for all replicas. */
   readonly clock?: () => number
   readonly faults?: Faults
@@ -164,7 +162,7 @@ export class Sequencer {
     for (const { entry } of leaves) {
       if (entry.effect === null) continue
       const effect = JSON.parse(entry.effect) as StoreEffect
-      if ('rewrapped' in effect) await rewrapped(client, this.#options.ring())
+      if ('rewrapped' in effect) await recountKeks(client, effect.rewrapped)
       else removed = await applyEffect(client, effect) || removed
     }
     const keks = new Set(leaves.flatMap(({ entry }) => entry.kek === null ? [] : [entry.kek]))

@@ -45,8 +45,6 @@ export class PendingWriter implements Writer {
     this.size = size
   }
 
-  get ring (): Keyring { return this.#ring }
-
   async write (entries: readonly Entry[], accepted: () => void): Promise<Written> {
     const started = performance.now()
     const calls: Call[] = [...Map.groupBy(entries, (entry) => entry.call).values()].map((own) => ({ id: newId(), entries: sealEntries(this.#ring, own) }))

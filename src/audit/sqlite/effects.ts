@@ -26,7 +26,7 @@ export class Effects {
   }
 
   /** Inside a transaction. True where bytes were removed. */
-  apply (effect: Exclude<StoreEffect, { rewrapped: true }>): boolean {
+  apply (effect: Exclude<StoreEffect, { rewrapped: string }>): boolean {
     if ('erase' in effect) {
       for (const record of effect.erase) this.#erase.run(record, record)
       return true
