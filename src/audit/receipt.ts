@@ -2,6 +2,7 @@
  * A stranger's check of one receipt, offline: leaf to hash, hash to signed root, and what was sent to what the leaf commits to.
  * Built from the pure files only; asks nobody anything.
  */
+import { committedBytes, toldHashes } from './answer-bytes.ts'
 import { HASH_BYTES, verifyInclusion } from './merkle.ts'
 import { openWithAny, parseCheckpoint, parseVerifier } from './note.ts'
 import { commitment, leafHash } from './record.ts'
@@ -9,7 +10,7 @@ import type { Findings } from './verify.ts'
 
 interface ReceiptLeaf { readonly record: string, readonly index: number, readonly leaf: string, readonly leaf_hash: string, readonly salt: string | null, readonly proof: string }
 interface Receipt { readonly origin: string, readonly verifier: string, readonly begin: ReceiptLeaf, readonly ends: readonly ReceiptLeaf[] }
-interface Leaf { readonly id?: string, readonly type?: string, readonly begin?: string, readonly req_commit?: string, readonly res_commit?: string }
+interface Leaf { readonly id?: string, readonly type?: string, readonly begin?: string, readonly choice?: number, readonly req_commit?: string, readonly res_commit?: string }
 
 export interface ReceiptOptions {
   /** The log's keys (C2SP vkey), from elsewhere than the gateway. */
@@ -22,17 +23,6 @@ export interface ReceiptOptions {
 export const isReceipt = (value: unknown): value is Receipt => {
   const { begin, ends } = (value ?? {}) as Partial<Receipt>
   return [begin, ...(Array.isArray(ends) ? ends as unknown[] : [null])].every((one) => typeof (one as ReceiptLeaf | null)?.leaf === 'string' && typeof (one as ReceiptLeaf).proof === 'string')
-}
-
-/** No string of JSON can hold this unescaped, so it is never an answer's own words. */
-const MEMBER = /,"audit":(\{[^{}]*\})(?=\}\s*(?:\n|$))/
-const COMMENTS = /^:[^\n]*\n\n/gm
-
-/** The bytes that a record commits to: without the member `audit`, which tells where the record is, and without a stream's comment lines. */
-export function committedBytes (answer: Uint8Array): Buffer {
-  // latin1 keeps every byte
-  const text = Buffer.from(answer).toString('latin1')
-  return Buffer.from((text.startsWith('{') ? text : text.replace(COMMENTS, '')).replace(MEMBER, ''), 'latin1')
 }
 
 /** As it is, and without a last newline: editors and `curl -w` add one. */
@@ -73,19 +63,16 @@ export function verifyReceipt (receipt: Receipt, { verifiers = [], request, answ
   })
   const [begin, ...ends] = parts
 
-  const committed = (what: string, bytes: Buffer, against: typeof parts, option: string): void => {
-    const open = against.filter(({ part }) => part.salt !== null)
-    if (open.length === 0) notChecked.push(`${what}: the transcript is erased or expired, and its salt with it; a receipt fetched before still checks`)
-    else if (open.some(({ part, leaf }) => forms(bytes).some((form) => commitment(Buffer.from(part.salt!, 'base64'), part.record, form) === (leaf.req_commit ?? leaf.res_commit)))) checked.push(`${what} is what the leaf commits to`)
-    else wrong.push(`${what} is not what the leaf commits to: give the bytes exactly as they were sent (${option})`)
+  const committed = (what: string, bytes: Buffer, { part, leaf }: typeof parts[number], give: string): void => {
+    if (part.salt === null) notChecked.push(`${what}: the transcript is erased or expired, and its salt with it; a receipt fetched before still checks`)
+    else if (forms(bytes).some((form) => commitment(Buffer.from(part.salt!, 'base64'), part.record, form) === (leaf.req_commit ?? leaf.res_commit))) checked.push(`${what} is what the leaf commits to`)
+    else wrong.push(`${what} is not what the leaf commits to: give the bytes exactly as they ${give}`)
   }
-  if (request) committed('the request', Buffer.from(request), [begin!], 'curl: --data-binary')
+  if (request) committed('the request', Buffer.from(request), begin!, 'were sent (curl: --data-binary)')
   else notChecked.push('the request: give what was sent with --request')
   if (answer) {
-    committed('the answer', committedBytes(answer), ends, 'the body as it came, a stream whole, no headers')
-    const member = MEMBER.exec(Buffer.from(answer).toString('latin1'))?.[1]
-    const told = member === undefined ? null : JSON.parse(member) as { leaf_hash?: string }
-    if (told && !ends.some(({ part }) => part.leaf_hash === told.leaf_hash)) wrong.push('the answer came with the hash of another leaf than the receipt\'s')
+    for (const end of ends) committed(`the answer${end.leaf.choice === undefined ? '' : `, choice ${end.leaf.choice},`}`, committedBytes(answer, end.leaf.choice), end, 'came (the body alone; of a stream, all of it)')
+    if (toldHashes(answer).some((told) => !ends.some(({ part }) => part.leaf_hash === told))) wrong.push('the answer came with the hash of another leaf than the receipt\'s')
   } else notChecked.push('the answer: give what came with --answer')
   if (ends.length === 0) notChecked.push('the end: the exchange had not ended when the receipt was fetched')
   return { checked, wrong, notChecked }

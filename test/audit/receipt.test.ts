@@ -1,8 +1,12 @@
+import { execFile, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import t from 'tap'
-import { committedBytes, isReceipt, verifyReceipt } from '../../src/audit/receipt.ts'
+import { committedBytes } from '../../src/audit/answer-bytes.ts'
+import { isReceipt, verifyReceipt } from '../../src/audit/receipt.ts'
 import { REAL, run } from '../cli/run.ts'
+import * as upstream from '../fixtures/upstream.ts'
 import { build, QUESTION, temporary } from '../helper.ts'
 
 type Edit = (receipt: any) => void
@@ -47,6 +51,31 @@ t.test('a receipt is checked from files alone, for an answer and for a stream, a
     const [own = ''] = committedBytes(answer).toString().split('\n')
     t.notMatch(committedBytes(answer).toString(), /"audit":|^:/m)
     t.match(own, stream ? /^data: / : /^\{"id"/)
+  }
+})
+
+t.test('side by side, each choice is checked against its own record, whole and streamed, and by Go as well', { timeout: 120_000 }, async (t) => {
+  const gateway = await build(t)
+  gateway.upstreams.progressive.reply(upstream.answer({ content: 'said "by", {one} side ' }))
+  gateway.upstreams.conservative.reply(upstream.answer({ content: 'said by, "the" [other] ' }))
+  const { verifier } = gateway.services.audit.tree
+  const go = process.env['CI'] === 'true' || spawnSync('go', ['version']).status === 0
+  if (!go) t.comment('Go is not on this machine: its check of a receipt is left out')
+  for (const more of [{}, { stream: true }, { stream: true, stream_options: { include_usage: true } }]) {
+    const body = { model: 'both', messages: QUESTION, ...more }
+    const reply = await gateway.ask(body)
+    const answer = Buffer.from(await reply.arrayBuffer())
+    const text = await (await fetch(`${gateway.url}/audit/v1/receipts/${reply.headers.get('x-audit-record')}`, { headers: { authorization: `Bearer ${gateway.keys.app}` } })).text()
+    const check = (came: Buffer) => verifyReceipt(JSON.parse(text), { verifiers: [verifier], request: Buffer.from(JSON.stringify(body)), answer: came })
+    const { checked, wrong } = check(answer)
+    t.same(wrong, [])
+    for (const choice of [0, 1]) t.match(checked.join('\n'), new RegExp(`the answer, choice ${choice}, is what the leaf commits to`))
+    t.match(check(Buffer.from(answer.toString().replace('[other]', '[Other]').replace('other', 'Other'))).wrong, [/^the answer, choice 1, is not/])
+    if (!go) continue
+    const folder = temporary(t)
+    const paths = Object.entries({ receipt: text, request: JSON.stringify(body), answer }).map(([name, content]) => { writeFileSync(join(folder, name), content); return join(folder, name) })
+    const stranger = promisify(execFile)('go', ['run', './receipt', verifier, ...paths], { cwd: join(import.meta.dirname, 'go') })
+    t.match((await stranger).stdout, /^the request and the answer are what they commit to$/m)
   }
 })
 

@@ -82,6 +82,43 @@ func commits(l leaf, name string, content []byte) error {
 	return nil
 }
 
+var (
+	member   = regexp.MustCompile(`,"audit":\{[^{}]*\}`)
+	comments = regexp.MustCompile(`(?m)^:[^\n]*\n\n`)
+)
+
+// committed is the answer without its members audit and without a stream's comments; where each choice has a record, what is this choice's.
+func committed(answer string, l leaf) string {
+	var end struct{ Choice *int }
+	must(json.Unmarshal([]byte(l.Leaf), &end), "leaf")
+	whole := strings.HasPrefix(answer, "{")
+	if !whole {
+		answer = comments.ReplaceAllString(answer, "")
+	}
+	if end.Choice == nil {
+		return member.ReplaceAllString(answer, "")
+	}
+	if whole {
+		_, choices, _ := strings.Cut(answer, `,"choices":[`)
+		parts := member.Split(choices, -1)
+		if *end.Choice >= len(parts) {
+			return ""
+		}
+		return strings.TrimPrefix(parts[*end.Choice], "},") + "}"
+	}
+	mine, current := "", -1
+	for _, frame := range strings.SplitAfter(answer, "\n\n") {
+		var chunk struct{ Choices []struct{ Index int } }
+		if json.Unmarshal([]byte(strings.TrimPrefix(frame, "data: ")), &chunk) == nil && len(chunk.Choices) > 0 {
+			current = chunk.Choices[0].Index
+		}
+		if current == *end.Choice {
+			mine += member.ReplaceAllString(frame, "")
+		}
+	}
+	return mine
+}
+
 func main() {
 	if len(os.Args) != 3 && len(os.Args) != 5 {
 		must(errors.New("receipt VKEY RECEIPT_FILE [REQUEST_FILE ANSWER_FILE]"), "usage")
@@ -100,19 +137,13 @@ func main() {
 	}
 	if len(os.Args) == 5 {
 		must(commits(receipt.Begin, "req_commit", read(os.Args[3])), "request")
-		// a record commits to the answer without the member audit and without a stream's comments
-		answer := read(os.Args[4])
-		if !bytes.HasPrefix(answer, []byte("{")) {
-			answer = regexp.MustCompile(`(?m)^:[^\n]*\n\n`).ReplaceAll(answer, nil)
+		answer := string(read(os.Args[4]))
+		if len(receipt.Ends) == 0 {
+			must(errors.New("the exchange has not ended"), "answer")
 		}
-		answer = regexp.MustCompile(`,"audit":\{[^{}]*\}`).ReplaceAll(answer, nil)
-		err := errors.New("the exchange has not ended")
 		for _, end := range receipt.Ends {
-			if err = commits(end, "res_commit", answer); err == nil {
-				break
-			}
+			must(commits(end, "res_commit", []byte(committed(answer, end))), "answer")
 		}
-		must(err, "answer")
 		fmt.Println("the request and the answer are what they commit to")
 	}
 }
