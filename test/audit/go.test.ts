@@ -1,20 +1,15 @@
-import { execFile, spawnSync } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { goProgram, noGo } from '../fixtures/go.ts'
 import { build, temporary } from '../helper.ts'
 
-const source = fileURLToPath(new URL('go/', import.meta.url))
-const skip = process.env['CI'] === 'true' || spawnSync('go', ['version']).status === 0 ? false : 'Go is not on this machine; its golang.org/x/mod/sumdb checks our log where it is'
-
-t.test('Go\'s own transparency-log packages accept our log, and find one flipped byte anywhere', { skip, timeout: 240_000 }, async (t) => {
-  const binary = join(mkdtempSync(join(tmpdir(), 'plx-go-')), 'stranger')
-  await promisify(execFile)('go', ['build', '-o', binary, '.'], { cwd: source, timeout: 200_000, env: { ...process.env, HOME: process.env['HOME'] ?? tmpdir(), GOFLAGS: '-mod=readonly' } })
+t.test('Go\'s own transparency-log packages accept our log, and find one flipped byte anywhere', { skip: noGo, timeout: 240_000 }, async (t) => {
+  const binary = await goProgram(t, '.')
   const gateway = await build(t)
   const { verifier } = gateway.services.audit.tree
   const leaves = (count: number) => gateway.services.audit.append(Array.from({ length: count }, () => ({ type: 'feedback' as const, id: crypto.randomUUID(), key: 'k_1', fields: { n: count } })))

@@ -9,7 +9,8 @@ if (!(rounds > 0) || (values.store !== undefined && values.store !== 'sqlite' &&
   process.stderr.write('npm run chaos [-- rounds] [--store sqlite|postgres]\n')
   process.exit(2)
 }
-for (const store of values.store === undefined ? ['sqlite', 'postgres'] as const : [values.store as StoreName]) {
+const STORES: readonly StoreName[] = ['sqlite', 'postgres']
+for (const store of STORES.filter((one) => values.store === undefined || values.store === one)) {
   const outcome = await chaos(rounds, { store, tell: (line) => { process.stdout.write(`${line}\n`) } })
   if (outcome === null) process.stdout.write(`postgres: left out, for ${NO_POSTGRES}\n`)
   for (const { round, invariant, what } of outcome?.broken.slice(0, 50) ?? []) process.stdout.write(`BROKEN in round ${round}: ${invariant}: ${what}\n`)
