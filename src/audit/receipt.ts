@@ -37,7 +37,7 @@ function parseProof (text: string): { readonly index: number, readonly hashes: B
   return { index: Number(place.slice('index '.length)), hashes, checkpoint: text.slice(gap + 2) }
 }
 
-export function verifyReceipt (receipt: Receipt, { verifiers = [], request, answer }: ReceiptOptions = {}): Omit<Findings, 'leaves'> {
+export function verifyReceipt (receipt: Receipt, { verifiers = [], request, answer }: ReceiptOptions = {}): Pick<Findings, 'checked' | 'wrong' | 'notChecked'> {
   const checked: string[] = []
   const wrong: string[] = []
   const notChecked: string[] = []

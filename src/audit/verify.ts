@@ -13,6 +13,8 @@ export interface Findings {
   readonly wrong: string[]
   readonly notChecked: string[]
   readonly leaves: number
+  /** The export's own, where its signature holds: what else the gateway serves can be held against it. */
+  readonly checkpoint: Checkpoint | null
 }
 
 export interface VerifyOptions {
@@ -78,6 +80,7 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
   let keptCheckpoint: Checkpoint | null = null
   let keptRoot: string | null = null
   let manifest: Manifest | undefined
+  let signed: Checkpoint | null = null
   /** Left before the end: of what follows nothing can be said. */
   let left = false
   let lastTime = 0
@@ -177,7 +180,7 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
     else checked.push(`the first ${keptCheckpoint.size} leaves are those of the kept checkpoint`)
   } else notChecked.push('whether the history was rewritten since an earlier day: keep a checkpoint, and give it with --checkpoint')
   notChecked.push('whether exchanges were never recorded, and whether others are shown another log: compare checkpoints and receipts with theirs')
-  return { checked, wrong, notChecked, leaves: edge.size }
+  return { checked, wrong, notChecked, leaves: edge.size, checkpoint: signed }
 
   /** What the log itself says of a history that is another than it was. */
   function excuse (size: number): string {
@@ -195,7 +198,7 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
 
   function checkRoot (one: Manifest): void {
     try {
-      const checkpoint = parseCheckpoint(openNote(one.checkpoint, key ?? parseVerifier(one.verifier)))
+      const checkpoint = signed = parseCheckpoint(openNote(one.checkpoint, key ?? parseVerifier(one.verifier)))
       if (checkpoint.size !== edge.size) notChecked.push(`the signed root: the export ends at ${edge.size} leaves, the checkpoint at ${checkpoint.size}`)
       else if (checkpoint.root.toString('base64') !== Buffer.from(edge.root()).toString('base64')) blame('the leaves do not add up to the root that was signed')
       else checked.push(`the signed checkpoint over ${checkpoint.size} leaves`)

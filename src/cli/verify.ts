@@ -1,9 +1,10 @@
-/** `parallax verify`: a stranger's check, from a file or straight from a gateway. Asks nothing of the gateway but the export. */
+/** `parallax verify`: a stranger's check, from a file or straight from a gateway. Asks nothing of the gateway but the export and its tiles. */
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
 import { parseArgs } from 'node:util'
 import { verifyExport } from '../audit/verify.ts'
+import { verifyTiles } from '../audit/verify-tiles.ts'
 import { UsageError, type Command } from './commands.ts'
 import { tell } from './findings.ts'
 import { descriptorOf, fileOf } from './input.ts'
@@ -11,6 +12,7 @@ import { descriptorOf, fileOf } from './input.ts'
 const usage = `Usage: parallax verify <export.ndjson | http://host:port> [options]
 
 Computes everything again from an export of the audit log: hashes, order, key_seq, pairs, transcripts, and the signed root.
+Of a gateway also the tiles that it serves to everyone: whether they are the same tree.
 
   --vkey KEY          the log's key (name+id+key), from elsewhere than the log; again, behind it, for a key that it had before
   --checkpoint FILE   a checkpoint kept from before: finds a history that was rewritten
@@ -19,16 +21,26 @@ Computes everything again from an export of the audit log: hashes, order, key_se
 Exit codes: 0 everything that could be checked holds, 1 something does not, 2 called wrongly.
 `
 
+const isAddress = (from: string): boolean => /^https?:\/\//.test(from)
+const under = (address: string, path: string): string => `${address.replace(/\/+$/, '')}/audit/v1/${path}`
+
 /** The lines of a file, or of a gateway's export. */
 async function open (from: string, keyFile: string | undefined): Promise<Readable> {
-  if (!/^https?:\/\//.test(from)) return createReadStream(from, { fd: descriptorOf('the export', from) })
+  if (!isAddress(from)) return createReadStream(from, { fd: descriptorOf('the export', from) })
   if (keyFile === undefined) throw new UsageError('A gateway wants an auditor\'s key: --key-file FILE, or "-" for standard input.')
   const key = fileOf('the API key', keyFile).toString().trim()
   if (!/^\S+$/.test(key)) throw new UsageError(`${keyFile} holds no API key: wanted one alone, such as "parallax keys create" prints.`)
-  const reply = await fetch(`${from.replace(/\/+$/, '')}/audit/v1/export`, { headers: { authorization: `Bearer ${key}` } })
+  const reply = await fetch(under(from, 'export'), { headers: { authorization: `Bearer ${key}` } })
     .catch((error: Error) => { throw new Error(`Cannot reach ${from}: ${error.cause instanceof Error ? error.cause.message : error.message}. Wanted the gateway's address, such as http://127.0.0.1:3000.`) })
   if (!reply.ok || !reply.body) throw new Error(`The gateway answered with status ${reply.status}: ${(await reply.text()).slice(0, 300)}`)
   return Readable.fromWeb(reply.body)
+}
+
+/** A tile as everyone gets it: without a key. */
+const tilesOf = (address: string) => async (path: string): Promise<Uint8Array> => {
+  const reply = await fetch(under(address, `log/${path}`))
+  if (!reply.ok) throw new Error(`the gateway answered with status ${reply.status}`)
+  return new Uint8Array(await reply.arrayBuffer())
 }
 
 export const verify: Command = {
@@ -39,6 +51,14 @@ export const verify: Command = {
     if (from === undefined || more.length > 0) throw new UsageError('Name one export, or the address of one gateway.')
     const kept = values.checkpoint === undefined ? undefined : fileOf('the kept checkpoint', values.checkpoint).toString()
     const lines = createInterface({ input: await open(from, values['key-file']), crlfDelay: Infinity })
-    tell(await verifyExport(lines, { verifier: values.vkey, kept }), out)
+    const findings = await verifyExport(lines, { verifier: values.vkey, kept })
+    const { checked, wrong, notChecked, checkpoint } = findings
+    if (!isAddress(from)) notChecked.push('the tiles that the gateway serves to everyone: give its address instead of a file')
+    else if (checkpoint) {
+      const { wrong: tile, tiles } = await verifyTiles(checkpoint, tilesOf(from))
+      if (tile) wrong.push(`the tiles: ${tile}`)
+      else checked.push(`${tiles} tiles that the gateway serves to everyone: the same tree`)
+    }
+    tell(findings, out)
   },
 }
