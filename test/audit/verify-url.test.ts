@@ -12,7 +12,7 @@ const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
 
 /** All that the check of a stranger needs: no store, no server, no package. */
 const PURE = ['audit/merkle.ts', 'audit/note.ts', 'audit/record.ts', 'audit/tile.ts', 'audit/verify.ts', 'audit/verify-tiles.ts', 'canonical.ts', 'errors.ts', 'random.ts']
-const ENTRY = ['cli/parallax.ts', 'cli/commands.ts', 'cli/verify.ts']
+const ENTRY = ['cli/parallax.ts', 'cli/commands.ts', 'cli/verify.ts', 'cli/findings.ts', 'cli/input.ts']
 
 interface Result { readonly code: number, readonly stdout: string, readonly stderr: string }
 
@@ -55,7 +55,7 @@ t.test('a stranger with the pure files alone and no package installed pulls from
   const flip = (bytes: Buffer, at: number): Buffer => { const copy = Buffer.from(bytes); copy[at]! ^= 1; return copy }
   const after = (bytes: Buffer, text: string): number => bytes.indexOf(text) + text.length
   const cases: [string, RegExp, (bytes: Buffer) => number, RegExp][] = [
-    ['an entry', /export$/, (bytes) => after(bytes, '\\"perspective\\":{\\"draw\\":null,\\"id\\":\\"pro'), /leaf \d+ does not have the hash/],
+    ['an entry', /export$/, (bytes) => after(bytes, '\\"type\\":\\"completion.'), /leaf \d+ does not have the hash/],
     ['a payload', /export$/, (bytes) => after(bytes, '"base64":"') + 5, /transcript of leaf \d+ is not the one/],
     ['a salt', /export$/, (bytes) => after(bytes, '"salt":"') + 5, /transcript of leaf \d+ is not the one/],
     ['a checkpoint\'s size', /export$/, (bytes) => bytes.indexOf('\\n', bytes.lastIndexOf('"checkpoint"')) + 2, /the checkpoint: The signature/],
