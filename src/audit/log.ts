@@ -168,6 +168,8 @@ export interface AuditLog {
   endsOf(begin: string): Promise<StoredRecord[]>
   readonly tree: LogTree
   readonly transcripts: Transcripts
+  /** `heard` is called with records that another gateway on the same log has erased, within seconds: copies of them may be kept here. */
+  onErased (heard: (records: readonly string[]) => void): void
   /** What is sealed, and under which key-encryption keys (ids, the current one first). */
   sealing (): Promise<{ readonly keks: readonly string[] }>
   /**

@@ -11,6 +11,7 @@ import { adopt, keksInUse, nobodyElse } from './postgres/sealing.ts'
 import { Sequencer, type Faults } from './postgres/sequencer.ts'
 import { postgresTranscripts } from './postgres/transcripts.ts'
 import { checkTree, postgresTree } from './postgres/tree.ts'
+import { erasuresFrom } from './postgres/erasures.ts'
 import { PendingWriter, type PendingOptions } from './postgres/writer.ts'
 import { CommitQueue, isTaken, type QueueLimits } from './queue.ts'
 import { readKeks, type KekOptions } from './seal/keyring.ts'
@@ -97,9 +98,13 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
       const now = await writer.tend()
       queue.observe(now.size, now.checkpoint)
     }
+    const erasures = erasuresFrom(reads, queue.size)
     let failures = 0
     const lives = [
-      every(tendMs, () => look().then(() => { failures = 0 }, (error: unknown) => {
+      every(tendMs, () => look().then(async () => {
+        failures = 0
+        for (const records of await erasures(queue.size)) log.erasedElsewhere(records)
+      }).catch((error: unknown) => {
         // once may be a connection that was cut; whether the database is away is asked of it by a probe
         if (++failures >= AWAY_LOOKS) queue.suspect(reasonOf(error))
       })),
@@ -110,7 +115,7 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
         await db.query('DELETE FROM parallax.refused WHERE at < now() - interval \'1 hour\'')
       }),
     ]
-    return new StoredLog({
+    const log: StoredLog = new StoredLog({
       queue, reader, keks,
       tree: postgresTree(reads, signer, () => queue.checkpoint!, async () => {
         const { size, checkpoint } = await headOf(reads)
@@ -130,6 +135,7 @@ export async function openPostgresLog ({ url, directory, limits, origin, kek, ac
         unlock()
       },
     })
+    return log
   } catch (error) {
     for (const close of closers.reverse()) await Promise.resolve(close()).catch(() => {})
     throw error

@@ -48,6 +48,7 @@ export class StoredLog implements AuditLog {
   readonly #journal: Journal
   readonly #open = new Set<OpenExchange>()
   readonly #rotation: KekRotation
+  #heard: (records: readonly string[]) => void = () => {}
 
   constructor (parts: Parts) {
     const { queue, reader, journal, keks, keksInUse: inUse } = this.#parts = parts
@@ -72,8 +73,16 @@ export class StoredLog implements AuditLog {
   async append (drafts: readonly LeafDraft[]): ReturnType<AuditLog['append']> {
     const receipts = await this.#queue.append(drafts)
     // what was journalled of a record goes with its transcript
-    if (drafts.some(({ effect }) => effect !== undefined && 'erase' in effect)) this.#journal.forget()
+    if (drafts.some(({ effect }) => effect !== undefined && ('erase' in effect || 'expire' in effect))) this.#journal.forget()
     return receipts
+  }
+
+  onErased (heard: (records: readonly string[]) => void): void { this.#heard = heard }
+
+  /** Told by a store that others write to as well. */
+  erasedElsewhere (records: readonly string[]): void {
+    this.#journal.forget()
+    this.#heard(records)
   }
 
   open (begin: LeafDraft, { deferMs = 0 }: { readonly deferMs?: number } = {}): Exchange {

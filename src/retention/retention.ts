@@ -38,7 +38,7 @@ export interface Retention {
 }
 
 export interface RetentionRooms {
-  readonly audit: Pick<AuditLog, 'append' | 'record' | 'endsOf' | 'transcripts'>
+  readonly audit: Pick<AuditLog, 'append' | 'record' | 'endsOf' | 'transcripts' | 'onErased'>
   readonly cache: Pick<Cache, 'forget'> | null
   /** null: transcripts never expire. */
   readonly days: number | null
@@ -64,19 +64,30 @@ export function makeRetention ({ audit, cache, days, everyMs = EVERY_MS, clock =
   const leaf = (type: LeafDraft['type'], { by, reason }: Cause, fields: LeafDraft['fields'], effect: LeafDraft['effect']): LeafDraft =>
     ({ type, id: newId(), key: by, fields: { reason, ...fields }, ...(effect && { effect }) })
 
+  /** Cached answers are copies of what was erased. */
+  async function forget (records: readonly string[]): Promise<void> {
+    if (cache) await cache.forget(new Set((await Promise.all(records.map((record) => audit.endsOf(record)))).flat().map((end) => end.id)))
+  }
+  audit.onErased((records) => { forget(records).catch(onError) })
+
   async function eraseAll (records: readonly string[], cause: Cause): Promise<Erasure> {
     const [held, open] = [await audit.transcripts.held(records), await audit.transcripts.open(records)]
     const gone = records.filter((record) => !held.has(record) && !open.has(record))
     const leaves: string[] = []
+    let kept = 0
     for (let at = 0; at < gone.length; at += RECORDS_A_LEAF) {
       const some = gone.slice(at, at + RECORDS_A_LEAF)
       const draft = leaf('erasure', cause, { records: some }, { erase: some })
       await audit.append([draft])
       leaves.push(draft.id)
-      // cached answers are copies of what was erased
-      if (cache) await cache.forget(new Set((await Promise.all(some.map((record) => audit.endsOf(record)))).flat().map((end) => end.id)))
+      await forget(some)
+      // another gateway's hold may have come between the look and the leaf, and the store kept to it
+      for (const [record, hold] of await audit.transcripts.held(some)) {
+        held.set(record, hold)
+        kept++
+      }
     }
-    return { leaves, records: gone.length, held: [...held].map(([record, hold]) => ({ record, hold })), open: [...open] }
+    return { leaves, records: gone.length - kept, held: [...held].map(([record, hold]) => ({ record, hold })), open: [...open] }
   }
 
   /** The record by any of its ids: an end stands for its exchange. */

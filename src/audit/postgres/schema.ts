@@ -51,6 +51,8 @@ const STEPS: readonly string[] = [
    CREATE INDEX leaf_told ON parallax.leaf (type, idx) WHERE type IN ('erasure', 'log.restored');`,
   // which key-encryption keys are in use can be told at once
   'CREATE INDEX payload_kek ON parallax.payload (kek) WHERE state = \'present\'',
+  // so that each gateway hears soon of what the others took away
+  'CREATE INDEX leaf_removal ON parallax.leaf (idx) WHERE type IN (\'erasure\', \'payload.expired\')',
 ]
 
 /** Under a lock of its own, for replicas start together. Throws where the database is newer than this program. */
