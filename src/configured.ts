@@ -20,7 +20,7 @@ const FILE = 'configuration.sha256'
 interface Rooms {
   readonly config: Pick<Config, 'dataDir' | 'experts' | 'audit' | 'provider'>
   readonly perspectives: readonly Perspective[]
-  readonly experts: ReadonlyMap<string, Expert>
+  readonly experts: ReadonlyMap<string, Pick<Expert, 'facts'>>
   readonly audit: Pick<AuditLog, 'append'>
 }
 

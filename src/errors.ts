@@ -55,6 +55,9 @@ export const ERRORS = {
   expert_rate_limited: kind(429, 'rate_limit_error', 'warn', true),
   expert_failed: kind(502, 'upstream_error', 'warn', true),
   expert_timeout: kind(504, 'upstream_error', 'warn', true),
+  // what an administrator wanted of an expert
+  adapter_conflict: kind(409, 'conflict_error'),
+  adapter_not_switched: kind(502, 'upstream_error', 'warn'),
   // the gateway itself
   audit_unavailable: kind(503, 'server_error', 'error', true),
   shutting_down: kind(503, 'server_error', 'info', true),

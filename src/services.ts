@@ -1,5 +1,6 @@
 /** Builds the rooms from the configuration, and takes them down again: the one place where an implementation is chosen. Knows nothing of HTTP. */
 import { mkdirSync } from 'node:fs'
+import { makeAdapters, withExchanged, type Adapters } from './adapters.ts'
 import { Anchors } from './audit/anchor.ts'
 import { fileTarget } from './audit/anchor/file.ts'
 import type { Target } from './audit/anchor/target.ts'
@@ -40,6 +41,7 @@ export interface Services {
   /** Why a perspective has no expert, by id. */
   readonly unserved: ReadonlyMap<string, string>
   readonly engine: Engine | null
+  readonly adapters: Adapters
   readonly audit: AuditLog
   readonly anchors: Anchors
   readonly keys: KeyStore
@@ -77,11 +79,14 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     closers.push(() => anchors.close())
     const keys = await openKeyStore({ directory: config.dataDir, audit })
     closers.push(() => keys.close())
-    const { engine, experts, unserved } = buildExperts(config, perspectives, log)
+    const serving = { ...config, experts: withExchanged(config) }
+    const { engine, experts, unserved } = buildExperts(serving, perspectives, log)
     if (engine) closers.push(() => engine.close())
     closers.push(...[...experts.values()].map((expert) => () => expert.close()))
-    const configured = { config, perspectives: perspectives.list(), policy, experts, audit }
+    const configured = { config: serving, perspectives: perspectives.list(), policy, experts, audit }
     await recordConfiguration(configured)
+    const adapters = makeAdapters({ config, experts, audit, recordChange: (now) => recordConfiguration({ ...configured, experts: now }), log })
+    closers.push(() => adapters.close())
     if (engine) recordModels(engine, configured, (error) => log('error', 'model.unrecorded', { error }))
     const cache = memoryCache(config.cache.enabled ? config.cache.bytes : 0)
     closers.push(() => cache.close())
@@ -98,7 +103,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     })
     closers.push(() => chat.close())
     anchors.start()
-    return { config, perspectives, experts, unserved, engine, audit, anchors, keys, cache, limits, policy, retention, chat, close: () => closeAll(closers) }
+    return { config, perspectives, experts, unserved, engine, adapters, audit, anchors, keys, cache, limits, policy, retention, chat, close: () => closeAll(closers) }
   } catch (error) {
     await closeAll(closers)
     throw error

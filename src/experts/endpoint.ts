@@ -95,8 +95,8 @@ export class Endpoint {
     if (unhealthy === null && this.#openUntil !== null) this.#openUntil = Math.min(this.#openUntil, this.#now())
   }
 
-  /** Whoever is admitted starts a call. */
-  start (because?: 'retry' | 'hedge'): Ticket {
+  /** Whoever is admitted starts a call; `whenOver` is told when it has ended, however. */
+  start (because?: 'retry' | 'hedge', whenOver: () => void = () => {}): Ticket {
     const trial = this.status === 'half-open'
     if (trial) this.#trial = true
     this.#inFlight++
@@ -108,6 +108,7 @@ export class Endpoint {
       if (over) return
       over = true
       this.#inFlight--
+      whenOver()
       if (trial) this.#trial = false
       what()
     }

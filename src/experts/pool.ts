@@ -32,6 +32,7 @@ export class PoolExpert implements Expert {
   readonly mixing?: Mixing
   readonly #options: PoolOptions
   #turn = 0
+  #running = 0
 
   constructor (options: PoolOptions) {
     this.#options = options
@@ -46,6 +47,9 @@ export class PoolExpert implements Expert {
     const { retries, hedgeMs } = this.#options
     return new PoolExpert({ facts, retries, hedgeMs, members: this.members.map(({ endpoint, expert }) => ({ endpoint, expert: change(expert) })) })
   }
+
+  /** Calls of this expert's that go on: not those of others on the same endpoints. */
+  get running (): number { return this.#running }
 
   availability (): Availability {
     // one that is parked is there: it is answered for by 429
@@ -96,7 +100,8 @@ export class PoolExpert implements Expert {
   /** One endpoint, and a second beside it where the first is slow and hedging is on. */
   async #attempt<T> (member: Member, asked: Set<Member>, because: 'retry' | undefined, call: (expert: Expert, signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<{ value: T, ticket: Ticket }> {
     const begin = async ({ endpoint, expert }: Member, until: AbortSignal, why?: 'retry' | 'hedge'): Promise<{ value: T, ticket: Ticket }> => {
-      const ticket = endpoint.start(why)
+      this.#running++
+      const ticket = endpoint.start(why, () => { this.#running-- })
       try { return { value: await call(expert, until), ticket } } catch (error) {
         settle(ticket, error, until)
         throw error
