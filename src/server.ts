@@ -13,6 +13,13 @@ const CLOSING_SLACK_MS = 10_000
 
 const say = (text: string): void => { process.stdout.write(`${text}\n`) }
 
+/** What the system says of an address that cannot be had, with what to do. */
+function addressAdvice (error: unknown): unknown {
+  const { code = '', message } = error as NodeJS.ErrnoException
+  const advice = ({ EADDRINUSE: 'Another program listens there: end it, or choose another with PORT, such as PORT=3001 npm start.', EACCES: 'This user may not listen there: choose a port from 1024 up with PORT.', EADDRNOTAVAIL: 'HOST is no address of this machine.' } as Record<string, string>)[code]
+  return advice === undefined ? error : new Error(`${message}. ${advice}`, { cause: error })
+}
+
 /** A mistake of the operator's, or a store that refuses: told in words, without a stack. */
 function giveUp (error: unknown): never {
   process.stderr.write(`Parallax cannot start. ${error instanceof Error ? error.message : String(error)}\n`)
@@ -40,7 +47,7 @@ async function start (config: Config): Promise<void> {
   }
   const outcome = await firstKeys({ store: services.keys, directory: config.dataDir, loopback: config.loopback }).catch(undo)
   const control = await serveControl({ path: controlPath(config.dataDir), handler: (request, response) => { app.routing(request, response) } }).catch(undo)
-  await app.listen({ host: config.host, port: config.port }).catch(undo)
+  await app.listen({ host: config.host, port: config.port }).catch((error: unknown) => undo(addressAdvice(error)))
 
   closeWithGrace({ delay: config.limits.shutdownMs + CLOSING_SLACK_MS, logger: { error: (error: unknown) => app.log.error(error) } }, async ({ signal, err }) => {
     if (err) app.log.error({ err }, 'unexpected')

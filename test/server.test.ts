@@ -124,7 +124,7 @@ t.test('a port that is taken is told in words', async (t) => {
   const other = await fixture(t)
   const second = await start(t, { ...other.env, PORT: new URL(first.url).port })
   t.equal(await second.gone, 1)
-  t.match(second.err(), /EADDRINUSE/)
+  t.match(second.err(), /EADDRINUSE.*choose another with PORT/)
   // and nothing of the first was harmed
   await new Promise<void>((resolve, reject) => { connect(Number(new URL(first.url).port), '127.0.0.1').once('connect', function (this: { destroy (): void }) { this.destroy(); resolve() }).once('error', reject) })
 })
