@@ -15,6 +15,7 @@ import { startPortkey } from './portkey.ts'
 import { firstChunk, relay } from './streams.ts'
 import { startServer, type System } from './system.ts'
 import { delay, json } from './throughput.ts'
+import { verification } from './verify.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,7 +30,7 @@ const { values, positionals } = parseArgs({
   },
 })
 const figures: Record<string, number> = {}
-const BENCHES: readonly Bench[] = [json, delay, hit, relay, firstChunk, engine]
+const BENCHES: readonly Bench[] = [json, delay, hit, relay, firstChunk, verification, engine]
 const WARM_UP_ANSWERS = 20_000
 const WARM_UP_MS = 7_000
 const RAMP_MS = 250

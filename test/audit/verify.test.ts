@@ -114,15 +114,12 @@ t.test('the command checks a file or a gateway, and its exit code says what came
   t.match(await run(gateway.url), { code: 2 })
 })
 
-t.test('verification of 20,000 leaves passes; its speed is printed for whoever measures', async (t) => {
+t.test('20,000 leaves are verified (npm run bench -- verify says how fast)', async (t) => {
   const gateway = await used(t)
   const count = 20_000
   for (let at = 0; at < 20; at++) await gateway.services.audit.append(Array.from({ length: count / 20 }, () => ({ type: 'feedback' as const, id: crypto.randomUUID(), key: 'k_1', fields: {} })))
   const text = await exported(gateway)
-  const before = process.cpuUsage()
   const { wrong, leaves } = await check(text)
-  const { user, system } = process.cpuUsage(before)
   t.same(wrong, [])
-  t.comment(`${Math.round(leaves / ((user + system) / 1e6))} leaves a second of CPU`)
   t.ok(leaves > count)
 })
