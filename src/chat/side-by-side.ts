@@ -17,7 +17,7 @@ export interface SideBySide {
   /** The log's name, for the receipts. */
   readonly origin: string
   readonly signal: AbortSignal
-  readonly told: { tokens?: readonly [number, number] | null, firstChunkMs?: number }
+  readonly told: { tokens?: readonly [number, number] | null, pieces?: number, firstChunkMs?: number }
   readonly explain: (error: unknown) => unknown
   /** Given each voice's text once it is on record. */
   readonly whenSaid: (voice: Voice, text: string) => void

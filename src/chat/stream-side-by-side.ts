@@ -92,7 +92,10 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
         const piece = choice.delta?.['content']
         if (typeof piece === 'string') words += piece
         if (choice.finish_reason) finish = choice
-        else text += data(present({ choices: [{ ...choice, index: voice.choice }] }))
+        else {
+          text += data(present({ choices: [{ ...choice, index: voice.choice }] }))
+          job.told.pieces = (job.told.pieces ?? 0) + 1
+        }
       }
       if (text === '') continue
       job.told.firstChunkMs ??= performance.now() - started

@@ -20,7 +20,7 @@ export interface Relay {
   /** The client asked for the usage chunk; the upstream is always asked. */
   readonly usageWanted: boolean
   /** Told for the metrics. */
-  readonly told: { tokens?: readonly [number, number] | null, firstChunkMs?: number }
+  readonly told: { tokens?: readonly [number, number] | null, pieces?: number, firstChunkMs?: number }
   /** Given the first choice's text once it is complete and on record. */
   readonly whenSaid: (text: string) => void
   /** Turns whatever was thrown into what the client is told and the log records. */
@@ -44,6 +44,7 @@ export async function relay (job: Relay): Promise<void> {
   let usage: unknown
   let opening = true
   let said = ''
+  let pieces = 0
   const started = performance.now()
 
   const present = (chunk: Wire): string => {
@@ -63,7 +64,10 @@ export async function relay (job: Relay): Promise<void> {
         const piece = choices[0]?.delta?.['content']
         if (typeof piece === 'string' && !choices[0]!.index) said += piece
         if (ending.length === 0) {
-          if (choices.length > 0) text += present(chunk)
+          if (choices.length > 0) {
+            text += present(chunk)
+            pieces++
+          }
           continue
         }
         for (const choice of ending) finish.set(choice.index ?? 0, String(choice.finish_reason))
@@ -100,6 +104,7 @@ export async function relay (job: Relay): Promise<void> {
   }
 
   async function breakOff (error: unknown): Promise<void> {
+    job.told.pieces = pieces
     const told = error instanceof ParallaxError ? error : new ParallaxError('internal_error', 'The gateway failed while it relayed the answer.', { cause: error })
     const bytes = encoder.encode(data(JSON.stringify(told.body())))
     const left = out.destroyed || error instanceof ReaderGone
