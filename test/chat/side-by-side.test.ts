@@ -69,9 +69,10 @@ t.test('a stream opens with a role for every index in order, interleaves, and ea
 })
 
 t.test('one side that fails fails only its own choice, whole and streamed, in a form that SDKs read', async (t) => {
-  const gateway = await build(t)
   for (const [down, up] of [['progressive', 'conservative'], ['conservative', 'progressive']] as const) {
-    for (const failure of [upstream.htmlError(500), upstream.rateLimited(), upstream.stopsUnfinished()]) {
+    for (const failure of [upstream.htmlError(500), upstream.rateLimited('1'), upstream.stopsUnfinished()]) {
+      // each for itself: an expert that fails again and again, or asks to be left alone, is not asked for a while
+      const gateway = await build(t)
       gateway.upstreams[down].reply(failure)
       gateway.upstreams[up].reply(upstream.answer({ content: `said by ${up}` }))
       const index = SIDES.indexOf(down)

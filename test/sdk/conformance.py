@@ -1,5 +1,6 @@
 """Uses the official openai package against a gateway, and prints what came of each use as JSON: "ok", or what went wrong."""
 import json
+import time
 import sys
 
 import openai
@@ -84,8 +85,10 @@ def one_of_both_fails():
     answer = client.chat.completions.create(model="both", messages=say("limit me"))
     failed = [c for c in answer.choices if c.finish_reason == "error"]
     assert len(failed) == 1 and failed[0].error["code"] == "expert_rate_limited", answer
+    time.sleep(1.1)  # the expert is left alone for the second that it asked for
     chunks = list(client.chat.completions.create(model="both", messages=say("limit me"), stream=True))
     assert sorted(c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason) == ["error", "stop"]
+    time.sleep(1.1)
 
 
 @use
@@ -124,6 +127,7 @@ def exceptions():
     raises(openai.NotFoundError, "model_not_found", model="gpt-4o")
     raises(openai.BadRequestError, "perspective_required", model="parallax")
     raises(openai.RateLimitError, "expert_rate_limited", messages=say("limit me"))
+    time.sleep(1.1)
     raises(openai.InternalServerError, "expert_unavailable", model="baseline")
 
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import OpenAI from 'openai'
 import t from 'tap'
 import * as upstream from '../fixtures/upstream.ts'
@@ -101,6 +102,8 @@ t.test('the official SDK for Node works with nothing but base URL, key and model
     }
     gateway.upstreams.progressive.replyNext(upstream.rateLimited('1'))
     t.ok(await fails(create('A')) instanceof OpenAI.RateLimitError)
+    // the expert is left alone for the second that it asked for
+    await sleep(1100)
   })
 
   t.test('a stream that breaks is an error of the SDK\'s, not a short answer', async (t) => {
