@@ -1,5 +1,5 @@
 /** The check at the start, on any store: is this still the log that was signed? Pure. */
-import { rootOf, type ReadNode } from './merkle.ts'
+import { inclusionProof, rootOf, verifyInclusion, type ReadNode } from './merkle.ts'
 import { openNote, parseCheckpoint, parseVerifier, type Checkpoint } from './note.ts'
 import { leafHash } from './record.ts'
 
@@ -18,8 +18,8 @@ export interface EdgeFacts {
   readonly kept: string | null
   readonly outside: string | null
   readonly read: ReadNode
-  /** Sizes up to which a loss is on record already, by a `log.restored` leaf. */
-  readonly lossesUpTo?: number
+  /** The log's `log.restored` leaves, as the store has them: a loss that is on record already is no news to another replica. */
+  readonly losses?: readonly Pick<EdgeLeaf, 'idx' | 'entry'>[]
 }
 
 /** A store that stands behind what was signed: the operator may accept that, on record. Its message is for people. */
@@ -36,7 +36,7 @@ export class SetBackError extends Error {
  * Throws, for people, where the store is altered at its right edge, or of another log; SetBackError where it is behind the largest
  * checkpoint, or of another history than it.
  */
-export function checkEdge ({ directory, identity: { name, verifier, previous }, size, edge, kept, outside, read, lossesUpTo = 0 }: EdgeFacts): void {
+export function checkEdge ({ directory, identity: { name, verifier, previous }, size, edge, kept, outside, read, losses = [] }: EdgeFacts): void {
   const isNot = `The audit log in ${directory} is not the one that was signed:`
   const refuse = (what: string): never => {
     throw new Error(`${isNot} ${what} Nothing was changed. Bring back the newest backup of the whole log, and look into how this came about before the gateway starts again.`)
@@ -46,17 +46,24 @@ export function checkEdge ({ directory, identity: { name, verifier, previous }, 
   }
   for (const { idx, entry, hash } of edge) if (!leafHash(entry).equals(hash)) refuse(`leaf ${idx} does not have the hash that was kept with it.`)
   if (size > 0 && kept === null) refuse('it has leaves and no checkpoint.')
-  if (kept !== null) check(kept, 'in the database', refuse)
-  if (outside !== null) check(outside, `in the file checkpoint of ${directory}`, setBack)
+  const signed = kept === null ? null : check(kept, 'in the database', refuse)
+  if (outside !== null) check(outside, `in the file checkpoint of ${directory}`, setBack, acceptedIn(signed))
 
-  function check (note: string, where: string, blame: (what: string, checkpoint: Checkpoint) => never): void {
+  /** Only what is signed counts: anybody who can write to the database could put a leaf there. */
+  function acceptedIn (tree: Checkpoint | null): number {
+    const accepted = losses.filter(({ idx, entry }) => tree !== null && idx < tree.size && verifyInclusion(idx, tree.size, leafHash(entry), inclusionProof(idx, tree.size, read), tree.root))
+    return Math.max(0, ...accepted.map(({ entry }) => (JSON.parse(Buffer.from(entry).toString('utf8')) as { lost_size: number }).lost_size))
+  }
+
+  function check (note: string, where: string, blame: (what: string, checkpoint: Checkpoint) => never, accepted = 0): Checkpoint {
     // its first line, not yet trusted: a log under another name is no forgery
     const claimed = note.slice(0, note.indexOf('\n'))
     if (claimed !== name) refuse(`the checkpoint ${where} is of the log "${claimed}", configured is "${name}". If DATABASE_URL, PARALLAX_LOG_ORIGIN or DATA_DIR was just set or unset, undo that: each log has a data directory of its own.`)
     const checkpoint = open(note, where)
-    if (checkpoint.size <= lossesUpTo) return
+    if (checkpoint.size <= accepted) return checkpoint
     if (checkpoint.size > size) blame(`the checkpoint ${where} has ${checkpoint.size} leaves, the database ${size}: it was set back to an older state.`, checkpoint)
     if (!checkpoint.root.equals(rootOf(checkpoint.size, read))) blame(`the first ${checkpoint.size} leaves do not have the root that the checkpoint ${where} was signed over.`, checkpoint)
+    return checkpoint
   }
 
   function open (note: string, where: string): Checkpoint {

@@ -9,6 +9,7 @@ import { packEntries } from '../../src/audit/packet.ts'
 import { openDatabase, transaction } from '../../src/audit/postgres/database.ts'
 import { replicaId } from '../../src/audit/postgres/replica.ts'
 import { sealEntries } from '../../src/audit/postgres/sealing.ts'
+import { leafHash } from '../../src/audit/record.ts'
 import { readKeks } from '../../src/audit/seal/keyring.ts'
 import { begin, END, note, soundness } from '../contracts/audit-log.ts'
 import { effect, exchange } from '../contracts/transcripts.ts'
@@ -217,4 +218,54 @@ t.test('after the database was away for longer than a lease nobody closes what t
   await db.sql('UPDATE parallax.replica SET until = now() + interval \'1 minute\'')
   t.match(await open.end(END), { index: 3 })
   await Promise.all([one.close(), two.close()])
+})
+
+t.test('a loss counts as accepted only where the log itself, signed, says so: a leaf that somebody put into the database does not', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const directory = temporary(t)
+  const log = await db.open(t, { directory })
+  await log.append([note()])
+  await db.sql('CREATE TABLE backup AS TABLE parallax.head')
+  for (let at = 0; at < 5; at++) await log.append([note()])
+  await log.close()
+  const entry = Buffer.from(JSON.stringify({ type: 'log.restored', lost_size: 1_000_000 }))
+  await db.sql('DELETE FROM parallax.leaf WHERE idx >= (SELECT size FROM backup)')
+  await db.sql('INSERT INTO parallax.leaf (idx, id, hash, entry, t, type) SELECT size, gen_random_uuid(), $1, $2, t, \'log.restored\' FROM backup', [leafHash(entry), entry])
+  await db.sql('UPDATE parallax.head SET (size, checkpoint) = (SELECT size + 1, checkpoint FROM backup)')
+  await t.rejects(db.open(t, { directory }), { message: /set back to an older state/ })
+})
+
+t.test('a loss that one replica has put on record is no news to another', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const [here, there] = [temporary(t), temporary(t)]
+  const logs = [await db.open(t, { directory: here }), await db.open(t, { directory: there })]
+  await db.sql('CREATE TABLE backup AS TABLE parallax.head')
+  for (let at = 0; at < 5; at++) await logs[0]!.append([note()])
+  await until(() => logs[1]!.size() === logs[0]!.size())
+  await moment(100)
+  await Promise.all(logs.map((log) => log.close()))
+  await db.sql('BEGIN; DELETE FROM parallax.leaf WHERE idx >= (SELECT size FROM backup); UPDATE parallax.head SET (size, checkpoint) = (SELECT size, checkpoint FROM backup); COMMIT')
+  for (const directory of [here, there]) await t.rejects(db.open(t, { directory }), { message: /set back to an older state/ })
+  await (await db.open(t, { directory: here, acceptRestore: { reason: 'a backup' } })).close()
+  const log = await db.open(t, { directory: there })
+  await soundness(t, log)
+  await log.close()
+})
+
+t.test('a group of long answers goes to the database in parts that it can take', { skip }, async (t) => {
+  const db = replicasOn(server!)
+  const log = await db.open(t)
+  const other = await db.client(t)
+  await other.query(SEQUENCER)
+  const all = Promise.all(Array.from({ length: 12 }, () => log.append([note('k_1', { payload: Buffer.alloc(3_000_000, 'x') })])))
+  // rows of one statement are one transaction's
+  const parts = await until(async () => {
+    const rows = await db.sql('SELECT count(*)::int AS rows, sum(length(entries))::int AS bytes FROM parallax.pending GROUP BY xmin::text')
+    return rows.reduce((sum, one) => sum + one.rows, 0) === 12 && rows
+  }, 10_000)
+  await other.query('COMMIT')
+  await all
+  t.ok(Math.max(...parts.map((one) => one.bytes)) < 10_000_000, JSON.stringify(parts))
+  await soundness(t, log)
+  await log.close()
 })

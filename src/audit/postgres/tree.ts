@@ -50,15 +50,14 @@ export async function checkTree (db: Database, directory: string, identity: LogI
     const claimed = Number(note?.split('\n')[1])
     return Number.isSafeInteger(claimed) && claimed > 0 && claimed <= held ? [claimed - 1, claimed] : []
   })
-  const losses = (await db.query<{ entry: Buffer }>('SELECT entry FROM parallax.leaf WHERE type = \'log.restored\'')).rows
+  const losses = (await db.query<{ idx: number, entry: Buffer }>('SELECT idx, entry FROM parallax.leaf WHERE type = \'log.restored\'')).rows
   checkEdge({
     directory, identity, outside,
-    // a loss that one replica has put on record is no news to the others
-    lossesUpTo: Math.max(0, ...losses.map(({ entry }) => (JSON.parse(entry.toString('utf8')) as { lost_size: number }).lost_size)),
+    losses,
     // the head and the leaves have to agree: a leaf cut off is as bad as an older backup
     size: Math.min(size, held),
     edge: (await db.query<EdgeLeaf>('SELECT idx, entry, hash FROM parallax.leaf ORDER BY idx DESC LIMIT $1', [TILE_WIDTH])).rows,
     kept: checkpoint,
-    read: await nodesFor(db, held, sizes),
+    read: await nodesFor(db, held, [...sizes, ...losses.map(({ idx }) => idx)]),
   })
 }

@@ -18,6 +18,8 @@ const LOST_MS = 1000
 const FIRST_LOOK_MS = 2
 const LAST_LOOK_MS = 25
 const ROWS_A_STATEMENT = 200
+/** A statement carries bytes as twice as many characters, in one string. */
+const BYTES_A_STATEMENT = 8 * 1024 * 1024
 
 export interface PendingOptions {
   readonly db: Database
@@ -65,8 +67,9 @@ export class PendingWriter implements Writer {
     const { db, replica } = this.#options
     const insert = 'INSERT INTO parallax.pending (call, replica, entries) SELECT call, $1, entries FROM unnest($2::uuid[], $3::bytea[]) AS one (call, entries)'
     // a statement of its own is a transaction of its own: fewer round trips, and what a failure leaves of a larger group are whole calls
-    for (let at = 0; at < rows.length; at += ROWS_A_STATEMENT) {
-      const some = rows.slice(at, at + ROWS_A_STATEMENT)
+    for (let at = 0, next = 0; at < rows.length; at = next) {
+      for (let bytes = 0; next < rows.length && next - at < ROWS_A_STATEMENT && (next === at || bytes + rows[next]!.packed.length <= BYTES_A_STATEMENT); next++) bytes += rows[next]!.packed.length
+      const some = rows.slice(at, next)
       await db.query(insert, [replica, some.map((row) => row.id), some.map((row) => row.packed)])
     }
   }
