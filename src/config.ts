@@ -216,7 +216,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
   }
   const settings = parsed.data
   if (!settings) throw new ConfigError(problems)
-  const experts = Object.fromEntries(Object.entries(settings.experts).map(([id, one]) => [id, expertConfig(id, one, env, problems)]))
+  const experts = Object.fromEntries(Object.entries(settings.experts).map(([id, one]) => [id, expertConfig(id, one, root, env, problems)]))
   const dataDir = resolve(root, settings.dataDir)
   const anchors = settings.audit.anchors.map((one) => one.to === 'file' ? { ...one, path: resolve(root, one.path) } : one)
   for (const [at, one] of anchors.entries()) {

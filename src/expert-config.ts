@@ -1,4 +1,6 @@
 /** The `experts` part of the configuration: what may be written, and what it means once it is read. Reads no environment by itself. */
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { z } from 'zod'
 
 export const httpUrl = z.string().refine((text) => {
@@ -56,7 +58,7 @@ const written = z.discriminatedUnion('wire', [
   }),
   /** `model` is the base; an `adapter` is what is asked for on the wire. */
   z.strictObject({ wire: z.literal('vllm'), model: z.string().min(1), adapter: name.optional(), drainMs: milliseconds(600_000), ...where }),
-  z.strictObject({ wire: z.literal('lorax'), model: z.string().min(1), adapter: name.optional(), adapterSource: z.enum(['hub', 'local', 's3', 'pbase']).optional(), ...where }),
+  z.strictObject({ wire: z.literal('lorax'), model: z.string().min(1), adapter: name.optional(), adapterSource: z.enum(['hub', 'local', 's3', 'pbase']).optional(), /** The base's chat template, needed for blends. */ chatTemplate: z.strictObject({ file: z.string().min(1), eosToken: z.string().max(100).default('') }).optional(), ...where }),
 ])
 
 type Written = z.infer<typeof written>
@@ -98,15 +100,18 @@ interface Common {
 type Own<W extends Written['wire']> = Omit<Extract<Written, { wire: W }>, keyof typeof where | 'model' | 'adapter'>
 export type ExpertConfig = Common & (Own<'openai'> | Own<'llama.cpp'> | Own<'vllm'> | Own<'lorax'>)
 
-/** What was written, in one form: every expert has endpoints. Keys come from `env`; what is missing there is added to `problems`. */
-export function expertConfig (id: string, one: Written, env: Readonly<Record<string, string | undefined>>, problems: string[]): ExpertConfig {
+/** What was written, in one form: every expert has endpoints. Paths are taken from `root`, keys from `env`; what is missing is added to `problems`. */
+export function expertConfig (id: string, one: Written, root: string, env: Readonly<Record<string, string | undefined>>, problems: string[]): ExpertConfig {
   const { baseUrl, endpoints, apiKey, apiKeyEnv, adapterSha256, pool: poolOptions, model, adapter, ...own } = one
   const all: readonly z.infer<typeof endpoint>[] = endpoints ?? [{ baseUrl: baseUrl!, weight: 1, ...(apiKey !== undefined && { apiKey }), ...(apiKeyEnv !== undefined && { apiKeyEnv }) }]
   const disclosed = model ?? all[0]!.model!
   // vLLM and LoRAX know an adapter as a model
   const asked = own.wire === 'vllm' || own.wire === 'lorax' ? adapter ?? disclosed : disclosed
+  const chatTemplate = own.wire === 'lorax' && own.chatTemplate ? { ...own.chatTemplate, file: resolve(root, own.chatTemplate.file) } : undefined
+  if (chatTemplate && !existsSync(chatTemplate.file)) problems.push(`experts.${id}.chatTemplate.file: there is no ${chatTemplate.file}`)
   return {
     ...own,
+    ...(chatTemplate && { chatTemplate }),
     model: disclosed,
     adapter: adapter ?? null,
     adapterSha256: adapterSha256 ?? all.find((each) => each.adapterSha256 !== undefined)?.adapterSha256 ?? null,

@@ -1,4 +1,5 @@
 /** Remote experts from the configuration: each a pool of one endpoint or several, on the wire that they speak. Knows nothing of perspectives but their ids. */
+import { readFileSync } from 'node:fs'
 import type { Config } from './config.ts'
 import type { EngineOptions } from './engine/engine.ts'
 import type { ExpertConfig } from './expert-config.ts'
@@ -6,6 +7,7 @@ import { Endpoint } from './experts/endpoint.ts'
 import type { Expert, ExpertFacts } from './experts/expert.ts'
 import { LlamaExpert } from './experts/llama.ts'
 import { checkServer, type ServerCheck } from './experts/llama-check.ts'
+import { LoraxExpert } from './experts/lorax.ts'
 import { OpenAIExpert } from './experts/openai.ts'
 import { PoolExpert, type Member } from './experts/pool.ts'
 import { probe } from './experts/probe.ts'
@@ -53,5 +55,6 @@ function poolOf (id: string, one: ExpertConfig, transports: readonly Transport[]
 
 function expertAt (one: ExpertConfig, facts: ExpertFacts, transport: Transport, servedAs: string, check: ServerCheck | undefined): Expert {
   if (one.wire === 'llama.cpp') return new LlamaExpert({ facts, at: transport, servedAs, lora: one.lora, availability: check && (() => check.availability()), lost: check && (() => { check.lost() }) })
+  if (one.wire === 'lorax') return new LoraxExpert({ facts, at: transport, servedAs, adapterSource: one.adapterSource, chatTemplate: one.chatTemplate && { source: readFileSync(one.chatTemplate.file, 'utf8'), eosToken: one.chatTemplate.eosToken } })
   return new OpenAIExpert({ facts, at: transport, servedAs })
 }
