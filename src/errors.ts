@@ -43,6 +43,10 @@ export const ERRORS = {
   // what stands in the way of an erasure
   record_held: kind(409, 'conflict_error'),
   record_open: kind(409, 'conflict_error', 'info', true),
+  // what an Idempotency-Key stands for already
+  idempotency_conflict: kind(422, 'invalid_request_error'),
+  idempotency_in_flight: kind(409, 'conflict_error', 'info', true),
+  idempotency_unavailable: kind(503, 'server_error', 'error', true),
   // what the caller may not have now
   only_if_cached: kind(504, 'invalid_request_error'),
   rate_limit_exceeded: kind(429, 'rate_limit_error', 'info', true),
