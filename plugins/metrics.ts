@@ -10,7 +10,7 @@ declare module 'fastify' {
 const SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120]
 
 export default plugin(async (app: FastifyInstance) => {
-  const { anchors, audit, engine, experts, limits } = app.services
+  const { anchors, audit, engine, experts, idempotency, limits } = app.services
   const register = new Registry()
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 50 })
   const requests = new Counter({ name: 'parallax_http_requests_total', help: 'Replies by route and status.', labelNames: ['method', 'route', 'status'], registers: [register] })
@@ -31,6 +31,14 @@ export default plugin(async (app: FastifyInstance) => {
     collect () {
       this.reset()
       for (const [limit, times] of Object.entries(limits.refused)) this.inc({ limit }, times)
+    },
+  })
+
+  new Counter({
+    name: 'parallax_idempotency_total', help: 'Requests with an Idempotency-Key by what came of them; unkept: answered, and not kept for whoever comes again.', labelNames: ['result'], registers: [register],
+    collect () {
+      this.reset()
+      for (const [result, times] of Object.entries(idempotency.counts)) this.inc({ result }, times)
     },
   })
 

@@ -77,6 +77,12 @@ const schema = z.strictObject({
   }).prefault({}),
   /** What a key may use that sets nothing of its own; null is unlimited. */
   quota: z.strictObject({ requestsPerMinute: quota, tokensPerMinute: quota, streams: quota, tokensPerDay: quota }).prefault({}),
+  /** Answers kept for whoever comes again with the same Idempotency-Key. */
+  idempotency: z.strictObject({
+    ttlSeconds: count(60, 31_536_000, 86_400),
+    /** Of this process's memory; a shared Redis is bounded by its own maxmemory. */
+    bytes: count(0, 64 * 1024 * MIB, 64 * MIB),
+  }).prefault({}),
   limits: z.strictObject({
     bodyBytes: count(1024, 256 * MIB, 4 * MIB),
     messages: count(1, 100_000, 2048),
@@ -148,6 +154,7 @@ const VARIABLES: Record<string, { path: [string, ...string[]], read: 'text' | 'n
   PARALLAX_TOKENS_PER_MINUTE: { path: ['quota', 'tokensPerMinute'], read: 'number' },
   PARALLAX_STREAMS: { path: ['quota', 'streams'], read: 'number' },
   PARALLAX_TOKENS_PER_DAY: { path: ['quota', 'tokensPerDay'], read: 'number' },
+  PARALLAX_IDEMPOTENCY_TTL: { path: ['idempotency', 'ttlSeconds'], read: 'number' },
   PARALLAX_MAX_BODY_BYTES: { path: ['limits', 'bodyBytes'], read: 'number' },
   PARALLAX_MAX_MESSAGES: { path: ['limits', 'messages'], read: 'number' },
   PARALLAX_TOTAL_MS: { path: ['limits', 'totalMs'], read: 'number' },

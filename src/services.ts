@@ -6,7 +6,7 @@ import { fileTarget } from './audit/anchor/file.ts'
 import type { Target } from './audit/anchor/target.ts'
 import { urlTarget } from './audit/anchor/url.ts'
 import { witnessTarget } from './audit/anchor/witness.ts'
-import type { AuditLog } from './audit/log.ts'
+import type { AuditLog, StoredRecord } from './audit/log.ts'
 import { openAuditLog } from './audit/open.ts'
 import { memoryCache } from './cache/memory.ts'
 import { makeFlights } from './cache/single-flight.ts'
@@ -18,6 +18,9 @@ import { epochDraws } from './draws/epochs.ts'
 import { sqliteEpochs } from './draws/sqlite.ts'
 import type { Engine } from './engine/engine.ts'
 import type { Expert } from './experts/expert.ts'
+import type { Idempotency } from './idempotency/idempotency.ts'
+import { memoryIdempotency } from './idempotency/memory.ts'
+import { redisIdempotency } from './idempotency/redis.ts'
 import type { KeyStore } from './keys/keys.ts'
 import { openKeyStore } from './keys/sqlite.ts'
 import type { Limits } from './limits/limits.ts'
@@ -47,6 +50,7 @@ export interface Services {
   readonly keys: KeyStore
   readonly cache: Cache
   readonly limits: Limits
+  readonly idempotency: Idempotency
   readonly policy: Policy
   readonly retention: Retention
   readonly chat: Chat
@@ -92,7 +96,13 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     closers.push(() => cache.close())
     const limits = redis ? redisLimits({ redis: await redis('limits'), namespace: audit.tree.origin }) : memoryLimits()
     closers.push(() => limits.close())
-    const retention = makeRetention({ audit, cache, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })
+    if (config.databaseUrl !== undefined && !redis) log('warn', 'limits.local', { reason: 'DATABASE_URL is set and REDIS_URL is not: where several gateways share the log, each counts its limits and Idempotency-Keys for itself.' })
+    const { ttlSeconds, bytes } = config.idempotency
+    const idempotency = redis
+      ? redisIdempotency({ redis: await redis('idempotency'), namespace: audit.tree.origin, ttlMs: ttlSeconds * 1000, erased: async (record) => isErased(await audit.record(record)) })
+      : memoryIdempotency({ ttlMs: ttlSeconds * 1000, bytes })
+    closers.push(() => idempotency.close())
+    const retention = makeRetention({ audit, cache, idempotency, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })
     closers.push(() => retention.close())
     const draws = epochDraws({ store: sqliteEpochs(config.dataDir), audit, epochMs: config.draws.epochHours * 3_600_000, onError: (error) => log('error', 'draws.failed', { error }) })
     closers.push(() => draws.close())
@@ -103,12 +113,15 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     })
     closers.push(() => chat.close())
     anchors.start()
-    return { config, perspectives, experts, unserved, engine, adapters, audit, anchors, keys, cache, limits, policy, retention, chat, close: () => closeAll(closers) }
+    return { config, perspectives, experts, unserved, engine, adapters, audit, anchors, keys, cache, limits, idempotency, policy, retention, chat, close: () => closeAll(closers) }
   } catch (error) {
     await closeAll(closers)
     throw error
   }
 }
+
+/** A record that is not there is one whose transcript nobody can have erased. */
+const isErased = (found: StoredRecord | null): boolean => found?.payload.state === 'erased' || found?.payload.state === 'expired'
 
 /** In reverse of their opening, each even if another fails; the log is the last to go. */
 async function closeAll (closers: (() => Promise<void> | void)[]): Promise<void> {

@@ -65,6 +65,12 @@ t.test('nobody is limited unless the operator says so; a limit is a whole number
   t.match(problems({ PARALLAX_STREAMS: '0', PARALLAX_REQUESTS_PER_MINUTE: '1.5', PARALLAX_TOKENS_PER_DAY: 'many' }), [/^PARALLAX_REQUESTS_PER_MINUTE: /, /^PARALLAX_STREAMS: .*1/, /^PARALLAX_TOKENS_PER_DAY: /])
 })
 
+t.test('answers are kept for whoever comes again for a day, or as long as the operator says', async (t) => {
+  t.match(loadConfig(NO_MODEL).idempotency, { ttlSeconds: 86_400, bytes: 64 * 1024 * 1024 })
+  t.equal(loadConfig({ ...NO_MODEL, PARALLAX_IDEMPOTENCY_TTL: '600' }).idempotency.ttlSeconds, 600)
+  t.match(problems({ PARALLAX_IDEMPOTENCY_TTL: '59' }), [/^PARALLAX_IDEMPOTENCY_TTL: .*60/])
+})
+
 t.test('anchors are places outside of the data directory; the environment adds one to those of the file', async (t) => {
   const file = join(temporary(t), 'parallax.json')
   const vkey = 'witness.example/go+116db3fb+BIV/haxfkMt3XWwuNNzD4nxNmiJNtANcJrtFO+x5/dUR'

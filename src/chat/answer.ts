@@ -35,6 +35,8 @@ export interface Told {
   limitHeaders?: Readonly<Record<string, string>>
   /** `Admission.headers`: what the key has left. */
   limits?: Readonly<Record<string, string>>
+  /** The answer is one that was given before, to the same Idempotency-Key. */
+  replayed?: boolean
   /** For the metrics: prompt and completion tokens; milliseconds from the request to the first words. */
   tokens?: readonly [number, number] | null
   /** Pieces of a stream that were sent. */
@@ -48,6 +50,7 @@ export interface ChatCall {
   readonly raw: Uint8Array
   readonly perspectiveHeader: string | undefined
   readonly cacheControl: string | undefined
+  readonly idempotencyKey: string | undefined
   readonly caller: Caller
   readonly requestId: string
   /** Aborted with ReaderGone when the client leaves. */

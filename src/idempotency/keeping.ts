@@ -2,7 +2,7 @@
  * Keeps an answer while it is sent: a JSON text before it leaves, a stream as it passes, its last frame held back until all of it is kept. What breaks,
  * ends early or is left by its reader releases the claim. Knows nothing of what the frames say but how a whole stream ends.
  */
-import { pipeline, Transform, type Readable } from 'node:stream'
+import { pipeline, Transform, type Readable, type TransformCallback } from 'node:stream'
 import { REPLY_BYTES, type KeptReply, type NewClaim } from './idempotency.ts'
 
 export type Reply = { readonly kind: 'json', readonly text: string } | { readonly kind: 'stream', readonly stream: Readable }
@@ -42,10 +42,17 @@ function copied (stream: Readable, claim: NewClaim, keep: (body: string) => Prom
       // one that is too large to be kept is not gathered either
       if (bytes > REPLY_BYTES) frames.length = 0
       else frames.push(frame)
-      if (frames.length === 0 || !frame.subarray(-DONE.length).equals(DONE)) { done(null, frame); return }
-      keep(Buffer.concat(frames).toString()).then(() => { done(null, frame) }, done)
+      if (frames.length === 0 || !frame.subarray(-DONE.length).equals(DONE)) done(null, frame)
+      else void keptFirst(frame, done)
     },
   })
+  async function keptFirst (last: Buffer, done: TransformCallback): Promise<void> {
+    try {
+      await keep(Buffer.concat(frames).toString())
+      done(null, last)
+    } catch (error) { done(error as Error) }
+  }
+
   // nothing to say to the reader: what breaks the stream before is told in its frames
   pipeline(stream, copy, () => { void claim.release() })
   return copy

@@ -2,7 +2,7 @@
 import { hash, randomUUID } from 'node:crypto'
 import type { Redis } from '../redis.ts'
 import { GUARD_MS, REPLY_BYTES, type Idempotency, type KeptReply } from './idempotency.ts'
-import { conflict, inFlight, unavailable } from './refusal.ts'
+import { conflict, inFlight, unavailable, unforgotten } from './refusal.ts'
 import { markOf, placeOf, seal, sealingKey, unseal } from './sealed.ts'
 
 export interface RedisIdempotencyOptions {
@@ -140,7 +140,7 @@ export function redisIdempotency ({ redis: client, namespace, ttlMs, leaseMs = L
         release,
       }
     },
-    forget: async (records) => { await surely(() => forget([...records])) },
+    forget: (records) => forget([...records]).catch((cause: unknown) => { throw unforgotten(cause) }),
     async close () {
       clearInterval(timer)
       await Promise.all([...claims].map(([token, place]) => redis.idempotencyRelease(place, token).catch(() => {})))

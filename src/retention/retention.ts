@@ -5,6 +5,7 @@
 import type { AuditLog, Hold, HoldScope, LeafDraft, Owner } from '../audit/log.ts'
 import type { Cache } from '../cache/cache.ts'
 import { ParallaxError } from '../errors.ts'
+import type { Idempotency } from '../idempotency/idempotency.ts'
 import { newId } from '../ids.ts'
 
 /** Which transcripts: of one exchange, or of everything that one end user of a tenant ever asked. */
@@ -40,6 +41,8 @@ export interface Retention {
 export interface RetentionRooms {
   readonly audit: Pick<AuditLog, 'append' | 'record' | 'endsOf' | 'transcripts' | 'onErased'>
   readonly cache: Pick<Cache, 'forget'> | null
+  /** Answers kept for whoever comes again. */
+  readonly idempotency?: Pick<Idempotency, 'forget'>
   /** null: transcripts never expire. */
   readonly days: number | null
   readonly everyMs?: number
@@ -52,7 +55,7 @@ const EVERY_MS = 3_600_000
 /** Records that one leaf names: some 20 KB of the 64 that a leaf may have. */
 const RECORDS_A_LEAF = 500
 
-export function makeRetention ({ audit, cache, days, everyMs = EVERY_MS, clock = Date.now, onError = () => {} }: RetentionRooms): Retention {
+export function makeRetention ({ audit, cache, idempotency, days, everyMs = EVERY_MS, clock = Date.now, onError = () => {} }: RetentionRooms): Retention {
   /** One change at a time: a hold that was promised must not be overtaken by an erasure that looked before it. */
   let last: Promise<unknown> = Promise.resolve()
   function inTurn<T> (work: () => Promise<T>): Promise<T> {
@@ -64,9 +67,10 @@ export function makeRetention ({ audit, cache, days, everyMs = EVERY_MS, clock =
   const leaf = (type: LeafDraft['type'], { by, reason }: Cause, fields: LeafDraft['fields'], effect: LeafDraft['effect']): LeafDraft =>
     ({ type, id: newId(), key: by, fields: { reason, ...fields }, ...(effect && { effect }) })
 
-  /** Cached answers are copies of what was erased. */
+  /** Cached and kept answers are copies of what was erased. */
   async function forget (records: readonly string[]): Promise<void> {
     if (cache) await cache.forget(new Set((await Promise.all(records.map((record) => audit.endsOf(record)))).flat().map((end) => end.id)))
+    await idempotency?.forget(new Set(records))
   }
   audit.onErased((records) => { forget(records).catch(onError) })
 

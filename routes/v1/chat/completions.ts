@@ -22,7 +22,7 @@ export default async function completions (app: FastifyInstance): Promise<void> 
         '"both" answers from all of them side by side: one choice each, with its own member "perspective" and its own receipt; one that fails ends with finish_reason "error" and a member "error" in its choice. {"id": "both", "summary": true} adds the baseline\'s summary as the last choice. ' +
         '{"weights": {…}} draws one of them ("mixture": "sample", with "sticky" and "seed") or mixes their adapters ("blend").',
       security: [{ key: [] }],
-      headers: z.object({ perspective: z.string().optional().describe('A perspective\'s id or alias') }),
+      headers: z.object({ perspective: z.string().optional().describe('A perspective\'s id or alias'), 'idempotency-key': z.string().optional().describe('1 to 255 printable ASCII characters, such as a UUID: whoever comes again with it gets the first answer again') }),
       body: chatRequest,
       response: {
         200: z.looseObject({ id: z.string(), object: z.string(), created: z.number(), model: z.string(), choices: z.array(z.looseObject({})), perspective: z.looseObject({}), audit: z.looseObject({}) }).describe('A chat.completion, or with "stream": true its chunks as server-sent events'),
@@ -41,6 +41,7 @@ export default async function completions (app: FastifyInstance): Promise<void> 
       raw: request.rawBody ?? new Uint8Array(),
       perspectiveHeader: header(request.headers['perspective']),
       cacheControl: request.headers['cache-control'],
+      idempotencyKey: header(request.headers['idempotency-key']),
       caller: request.caller!,
       requestId: request.id,
       work,
