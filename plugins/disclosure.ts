@@ -16,7 +16,6 @@ export default plugin(async (app: FastifyInstance) => {
       reply.header('ai-disclosure', disclosure && told.byModel && reply.statusCode === 200 ? disclosure.aiDisclosure(new Date()) : NO_MODEL)
       if (told.record) reply.header('x-audit-record', told.record)
       if (told.replayed) reply.header('idempotency-replayed', 'true')
-      if (told.limits) reply.headers(told.limits)
       if (told.limitHeaders) reply.headers(told.limitHeaders)
       if (told.cacheStatus) reply.header('cache-status', told.cacheStatus)
     }

@@ -33,8 +33,6 @@ export interface Told {
   cacheStatus?: string
   /** What is left of the caller's limits. */
   limitHeaders?: Readonly<Record<string, string>>
-  /** `Admission.headers`: what the key has left. */
-  limits?: Readonly<Record<string, string>>
   /** The answer is one that was given before, to the same Idempotency-Key. */
   replayed?: boolean
   /** For the metrics: prompt and completion tokens; milliseconds from the request to the first words. */
