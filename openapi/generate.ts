@@ -4,13 +4,14 @@ import { fileURLToPath } from 'node:url'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { registry } from '../src/perspectives/registry.ts'
+import { loadPolicy } from '../src/router/policy.ts'
 import type { Services } from '../src/services.ts'
 
 const FILE = fileURLToPath(new URL('openapi.json', import.meta.url))
 
-/** The document as text. Routes read their services only when they are asked, so none has to be there. */
+/** The document as text. Routes read their services only when they are asked, so only what is data has to be there. */
 export async function openapi (): Promise<string> {
-  const none = { config: loadConfig({ PARALLAX_MODEL: 'none' }), perspectives: registry([]), experts: new Map(), unserved: new Map(), engine: null, audit: {}, keys: {}, cache: {}, chat: {}, close: async () => {} }
+  const none = { config: loadConfig({ PARALLAX_MODEL: 'none' }), perspectives: registry([]), experts: new Map(), unserved: new Map(), policy: loadPolicy(), engine: null, audit: {}, keys: {}, cache: {}, chat: {}, close: async () => {} }
   const app = await buildApp(none as unknown as Services, { logger: false })
   await app.ready()
   const text = `${JSON.stringify(app.swagger(), null, 2)}\n`

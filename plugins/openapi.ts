@@ -20,6 +20,7 @@ export default plugin(async (app: FastifyInstance) => {
       tags: [
         { name: 'chat', description: 'Answers from a perspective' },
         { name: 'perspectives', description: 'What can be asked for' },
+        { name: 'policy', description: 'What no perspective serves' },
         { name: 'audit', description: 'The record, for auditors' },
         { name: 'admin', description: 'Keys' },
         { name: 'operations', description: 'Health and metrics' },

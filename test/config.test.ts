@@ -71,6 +71,18 @@ t.test('answers are kept for whoever comes again for a day, or as long as the op
   t.match(problems({ PARALLAX_IDEMPOTENCY_TTL: '59' }), [/^PARALLAX_IDEMPOTENCY_TTL: .*60/])
 })
 
+t.test('no election window is open unless it is configured, and one that cannot be is named', async (t) => {
+  const load = (windows: unknown[]) => {
+    const file = join(temporary(t), 'parallax.json')
+    writeFileSync(file, JSON.stringify({ policy: { electionWindows: windows } }))
+    return loadConfig({ ...NO_MODEL, PARALLAX_CONFIG: file })
+  }
+  t.same(loadConfig(NO_MODEL).policy.electionWindows, [])
+  const window = { jurisdiction: 'Testland', from: '2026-10-01', to: '2026-11-03' }
+  t.same(load([window]).policy.electionWindows, [{ ...window, candidates: [] }])
+  t.throws(() => load([{ ...window, to: '2026-09-01' }, { ...window, from: 'soon' }, { ...window, candidates: ['Ann<b>'] }]), { message: /(?=[^]*0\.to: ends before it begins)(?=[^]*1\.from: wanted a date)(?=[^]*2\.candidates\.0: wanted a name)/ })
+})
+
 t.test('anchors are places outside of the data directory; the environment adds one to those of the file', async (t) => {
   const file = join(temporary(t), 'parallax.json')
   const vkey = 'witness.example/go+116db3fb+BIV/haxfkMt3XWwuNNzD4nxNmiJNtANcJrtFO+x5/dUR'

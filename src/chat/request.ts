@@ -79,7 +79,7 @@ export function conversationOf ({ messages }: ChatRequest): Conversation {
   return { system: by('system', 'developer').join('\n'), users: by('user') }
 }
 
-/** The last turn alone. */
+/** The question itself: the last turn of the user's. */
 export const lastUserText = (request: ChatRequest): string => conversationOf(request).users.at(-1) ?? ''
 
 /** The tenant's own name for whoever asks: what erasure by end user goes by. */

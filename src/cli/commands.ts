@@ -32,6 +32,7 @@ export const COMMANDS: Readonly<Record<string, Listed>> = {
   receipt: { summary: 'check the receipt of one exchange, offline', load: async () => (await import('./receipt.ts')).receipt },
   audit: { summary: 'erase, hold and expire transcripts; rotate the key that seals them', load: async () => (await import('./audit.ts')).audit },
   draws: { summary: 'compute every draw of an export again', load: async () => (await import('./draws.ts')).draws },
+  policy: { summary: 'try the policy of use on a text, and measure it', load: async () => (await import('./policy.ts')).policy },
   keys: { summary: 'make, list, revoke and rotate API keys', load: async () => (await import('./keys.ts')).keys },
 }
 

@@ -153,12 +153,12 @@ export function disclosePolicy (asked: string, rule: { readonly rule: string, re
     model: `policy-${rule.version}`,
     member: {
       id: 'policy', label: 'Policy text', mode: 'policy', weights: {}, draw: null, context: 'fresh', notice: POLICY_NOTICE, slant: 'not measured',
-      expert: { model: 'none', adapter: null, adapter_sha256: null }, card: '/v1/perspectives', watermark: 'none',
+      expert: { model: 'none', adapter: null, adapter_sha256: null }, card: '/v1/policy', watermark: 'none',
     },
     headers: {
       perspective: perspectiveHeader([['policy', new Map([['mode', new Token('policy')], ['rule', new Token(rule.rule)], ['asked', new Token(asked)]])]]),
       'perspective-notice': noticeHeader(POLICY_NOTICE),
-      link: '</v1/perspectives>; rel="describedby"',
+      link: '</v1/policy>; rel="describedby"',
     },
     aiDisclosure: () => NO_MODEL,
   }

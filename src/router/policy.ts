@@ -26,7 +26,9 @@ export interface Conversation {
 
 export interface Policy {
   readonly version: string
-  /** SHA-256 of the policy's file. */
+  /** Where it was read, and what was read there. */
+  readonly file: string
+  readonly bytes: Uint8Array
   readonly sha256: string
   readonly document: PolicyDocument
   readonly electionWindows: readonly ElectionWindow[]
@@ -50,7 +52,7 @@ const OPENING_WORDS = 4
 
 /** Reads the policy. Throws PolicyError naming every mistake. */
 export function loadPolicy ({ file = POLICY_FILE, electionWindows = [] }: { file?: string, electionWindows?: readonly ElectionWindow[] } = {}): Policy {
-  const { document, book, sha256 } = readPolicy(file)
+  const { document, book, bytes, sha256 } = readPolicy(file)
   const windows = electionWindows.map((window) => ({
     window,
     book: window.candidates.length === 0 ? book : checkPolicy(document, file, { candidates: window.candidates.map((name) => wordsOf(name).words.filter((word) => /\w/.test(word)).join(' ')) }).book,
@@ -74,6 +76,8 @@ export function loadPolicy ({ file = POLICY_FILE, electionWindows = [] }: { file
 
   return {
     version: document.version,
+    file,
+    bytes,
     sha256,
     document,
     electionWindows,
@@ -97,41 +101,44 @@ function firstOf<T, R> (all: readonly T[], find: (one: T) => R | null): R | null
 
 type Only = (rule: PolicyRule) => boolean
 
+/** A conversation as the rules are put to it; each turn is read once, and only when it is needed. */
+interface Read {
+  readonly book: RuleBook
+  readonly only: Only
+  readonly refusals: Only
+  readonly standing: Reading | null
+  readonly turn: (at: number) => Reading
+}
+
 function finding (book: RuleBook, { system, users }: Conversation, only: Only): Finding | null {
+  const read: (Reading | undefined)[] = []
   const refusals: Only = (rule) => only(rule) && rule.kind === 'refuse'
   const standing = system === '' ? null : book.readSystem(system)
   // a standing order for what is refused is one whatever the turn says
-  return (standing && book.judge(standing, refusals)) ?? onTurn(book, standing, users, only, refusals, GO_AHEADS)
+  const ordered = standing && book.judge(standing, refusals)
+  return ordered ?? onTurn({ book, only, refusals, standing, turn: (at) => read[at] ??= book.read(users[at]!) }, users.length - 1, GO_AHEADS)
 }
 
-function onTurn (book: RuleBook, standing: Reading | null, users: readonly string[], only: Only, refusals: Only, goAheads: number): Finding | null {
-  const said = users.at(-1)
-  if (said === undefined) return null
-  const last = book.read(said)
+function onTurn (said: Read, at: number, goAheads: number): Finding | null {
+  if (at < 0) return null
+  const { book, only, refusals, standing, turn } = said
+  const last = turn(at)
   const alone = book.judge(last, only)
   if (alone) return alone
-  if (standing && !book.has(last, 'asks', OPENING_WORDS)) {
-    const joint = book.judge(book.join(standing, last), refusals, standing.words.length)
+  if (standing && book.mayJoin([standing, last]) && !book.has(last, 'asks', OPENING_WORDS)) {
+    const joint = book.judge(book.join([standing, last]), refusals, standing.words.length)
     if (joint) return joint
   }
-  const before = users.slice(0, -1)
-  if (before.length === 0) return null
+  const earlier = Array.from({ length: Math.min(at, EARLIER_TURNS + goAheads) }, (_, back) => turn(at - 1 - back)).reverse()
+  if (earlier.length === 0 || !book.mayJoin(standing ? [standing, ...earlier, last] : [...earlier, last])) return null
   if (goAheads > 0 && last.words.length <= GO_AHEAD_WORDS && book.has(last, 'continues', OPENING_WORDS)) {
-    const ruled = onTurn(book, standing, before, only, refusals, goAheads - 1)
+    const ruled = onTurn(said, at - 1, goAheads - 1)
     if (ruled) return ruled
   }
   if (!book.has(last, 'refers_back')) return null
   // a turn that was ruled on by itself is closed: it must not colour what is asked after it
-  const open = before.slice(-EARLIER_TURNS).map((turn) => book.read(turn)).filter((turn) => !book.judge(turn, only))
+  const open = earlier.slice(-EARLIER_TURNS).filter((one) => !book.judge(one, only))
   if (open.length === 0) return null
-  const earlier = open.reduce((all, turn) => book.join(all, turn))
-  return book.judge(book.join(earlier, last), refusals, earlier.words.length)
-}
-
-// ---- until chat/answer.ts asks a Policy of its own ----
-let shipped: Policy | undefined
-/** The shipped policy's ruling outside of election windows, on a conversation or on one turn. */
-export function rule (asked: string | Conversation, now: Date = new Date()): Ruling | null {
-  shipped ??= loadPolicy()
-  return shipped.rule(typeof asked === 'string' ? { system: '', users: [asked] } : asked, now)
+  const before = book.join(open)
+  return book.judge(book.join([before, last]), refusals, before.words.length)
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -62,4 +63,19 @@ t.test('an exact question that may be cached is answered once, from its own side
   const ends = (await gateway.leaves()).filter((leaf) => leaf.type === 'completion.end')
   t.equal(ends[1]!['source'], ends[0]!.id, 'a hit names its source')
   t.same(ends[1]!['tokens'], [0, 0])
+})
+
+t.test('the policy is public: rules, fixed texts, how well it does, and the very file whose digest is on record', async (t) => {
+  const gateway = await build(t)
+  const reply = await fetch(`${gateway.url}/v1/policy`)
+  t.equal(reply.status, 200)
+  const policy = await reply.json() as any
+  t.match(policy, { object: 'policy', version: String, sha256: /^[0-9a-f]{64}$/, election_windows: [], report: { held_out: { prompts: Number } } })
+  t.same(policy.rules.map((one: any) => [one.id, one.kind, one.in_force]), [['candidate-impersonation', 'refuse', true], ['bulk-generation', 'refuse', true], ['targeted-persuasion', 'refuse', true], ['solicitation', 'refuse', true], ['voting-procedure', 'redirect', true], ['election-window', 'refuse', false]])
+  t.same(Object.keys(policy.rules[4].texts), ['en', 'es', 'fr', 'de'])
+  t.match(policy.rules[4].texts.en, /Germany: Die Bundeswahlleiterin, https:/)
+  const file = Buffer.from(await (await fetch(`${gateway.url}${policy.file}`)).arrayBuffer())
+  t.equal(hash('sha256', file), policy.sha256)
+  const [configured] = (await gateway.leaves()).filter((leaf) => leaf.type === 'config.changed')
+  t.match(configured, { policy: { version: policy.version, sha256: policy.sha256, election_windows: [] } })
 })

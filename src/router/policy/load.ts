@@ -10,7 +10,8 @@ export class PolicyError extends Error { override readonly name = 'PolicyError' 
 export interface LoadedPolicy {
   readonly document: PolicyDocument
   readonly book: RuleBook
-  /** Of the file's bytes: everything that a ruling depends on but the configuration's election windows. */
+  /** The file as it was read: everything that a ruling depends on but the configuration's election windows. */
+  readonly bytes: Buffer
   readonly sha256: string
 }
 
@@ -23,7 +24,7 @@ export function readPolicy (file: string): LoadedPolicy {
   } catch (cause) {
     throw new PolicyError(`${file} cannot be read as JSON: ${(cause as Error).message}`, { cause })
   }
-  return { ...checkPolicy(json, file), sha256: hash('sha256', bytes) }
+  return { ...checkPolicy(json, file), bytes, sha256: hash('sha256', bytes) }
 }
 
 /** The same for what is already parsed; `extra` are phrases that the configuration adds to lists. */

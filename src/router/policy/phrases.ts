@@ -121,7 +121,7 @@ export const MOST_GATED = 31
 /** Words that any text has: what a phrase needs besides them is the better thing to look for first. */
 const COMMON = new Set(('a an the of to in on at by for from with as and or but if so is are was were be been am do does did can could may might must should would will shall ' +
   'have has had need i we you he she it they me us them my our your his her its their this that these those what whats which who how when where why not no up out any some one all ' +
-  'about into make get give go tell please want like than then there here now more most').split(' '))
+  'about into make get give go tell please want like than then there here now more most change help find write read ask mail send time day name party state law people').split(' '))
 
 /** A common word is worth as much as so many others. */
 const MANY = 1000
@@ -159,7 +159,7 @@ function gateOf (phrases: readonly (readonly (readonly Item[])[])[]): (words: re
     for (const word of words) {
       const whole = index.byWord.get(word)
       if (whole !== undefined) bits |= whole
-      if (word.length > BEGINNING_LETTERS) {
+      if (word.length >= BEGINNING_LETTERS) {
         const some = index.byBeginning.get(word.slice(0, BEGINNING_LETTERS))
         if (some) for (const one of some) if (word.startsWith(one.beginning)) bits |= one.bits
       }

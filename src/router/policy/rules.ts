@@ -28,10 +28,14 @@ export interface RuleBook {
   readSystem (text: string): Reading
   /** The first rule that the words fall under. `joint`: some of them have to stand before that place, some from it on. */
   judge (reading: Reading, only: (rule: PolicyRule) => boolean, joint?: number): Finding | null
-  join (before: Reading, last: Reading): Reading
+  /** Whether they could fall under a rule together. Cheap, and sure where it says no. */
+  mayJoin (all: readonly Reading[]): boolean
+  join (all: readonly Reading[]): Reading
   /** Whether a phrase of the list begins among the first words. */
   has (reading: Reading, part: Part, firstWords?: number): boolean
 }
+
+const gateOf = (all: readonly Reading[]): number => all.reduce((bits, one) => bits | one.gate, 0)
 
 /** Compiles a document. Names that lead nowhere and phrases that cannot be read are handed to `problem`, all of them. */
 export function ruleBook (document: PolicyDocument, problem: (where: string, what: string) => void): RuleBook {
@@ -110,7 +114,8 @@ export function ruleBook (document: PolicyDocument, problem: (where: string, wha
     read,
     readSystem,
     judge,
-    join: (before, last) => reading([...before.words, '\n', ...last.words], before.gate | last.gate),
+    mayJoin: (all) => { const union = gateOf(all); return rules.some(({ gate: bits }) => (union & bits) === bits) },
+    join: (all) => all.length === 1 ? all[0]! : reading(all.flatMap(({ words }) => [...words, '\n']), gateOf(all)),
     has: (text, part, firstWords = Infinity) => text.found()[parts[part]]!.some(([at]) => at < firstWords),
   }
 }

@@ -32,13 +32,14 @@ const ASCII = /^[\x00-\x7f]*$/
 const INVISIBLE = /[\p{Cf}\p{Mn}\u034f\u115f\u1160\u3164]/gu
 const FOREIGN = /[^\x00-\x7f]/gu // eslint-disable-line no-control-regex -- as above
 
+const bounded = (text: string): string => text.length <= HEAD_CHARACTERS + TAIL_CHARACTERS ? text : `${text.slice(0, HEAD_CHARACTERS)}\n${text.slice(-TAIL_CHARACTERS)}`
+
 /** NFKC first (full-width and styled letters), then accents and invisible characters away, then lookalikes. */
 function plain (text: string): string {
   if (ASCII.test(text)) return text.toLowerCase()
-  return text.normalize('NFKC').normalize('NFD').replace(INVISIBLE, '').toLowerCase().replace(FOREIGN, (letter) => LOOKALIKES[letter] ?? letter)
+  // one letter may unfold into eighteen, so what comes of it is bounded again
+  return bounded(text.normalize('NFKC')).normalize('NFD').replace(INVISIBLE, '').toLowerCase().replace(FOREIGN, (letter) => LOOKALIKES[letter] ?? letter)
 }
-
-const bounded = (text: string): string => text.length <= HEAD_CHARACTERS + TAIL_CHARACTERS ? text : `${text.slice(0, HEAD_CHARACTERS)}\n${text.slice(-TAIL_CHARACTERS)}`
 
 /** What is neither letter nor digit beyond ASCII and occurs in prose; everything else there counts as a letter. */
 const PUNCTUATION = new Set(Array.from('«»“”„‟’‘–—…¿¡·•\u00a0\u2028\u2029\u3000、。「」¶§°′″‹›☛✓', (one) => one.charCodeAt(0)))
@@ -53,15 +54,13 @@ function joins (text: string, at: number): boolean {
   return isApostrophe(code) ? isLetter(next) && next !== 0x2019 : code === 44 && isDigit(next) && isDigit(text.charCodeAt(at - 1))
 }
 
+const JOINED = /['’,]/
+const LETTERS_AND_DIGITS = /^[a-z]+[013457]/
+
+/** "senator's" is the senator, "don't" is one word, "5,000" one number, "v0te" has an o. */
 function spelled (word: string): string {
-  let out = word
-  for (let at = 0; at < word.length; at++) {
-    const code = word.charCodeAt(at)
-    // "senator's" is the senator, "don't" is one word, "5,000" one number
-    if (isApostrophe(code) || code === 44) return spelled(word.replace(/['’]s$/, '').replace(/['’,]/g, ''))
-    if (isDigit(code) && at > 0 && /^[a-z]+[013457]/.test(word)) out = word.replace(/[013457]/g, (digit) => DIGIT_LETTERS[digit]!)
-  }
-  return out
+  const bare = JOINED.test(word) ? word.replace(/['’]s$/, '').replace(/['’,]/g, '') : word
+  return LETTERS_AND_DIGITS.test(bare) ? bare.replace(/[013457]/g, (digit) => DIGIT_LETTERS[digit]!) : bare
 }
 
 const OPENING = new Set(['«', '„', '「'].map((one) => one.charCodeAt(0)))
@@ -93,7 +92,8 @@ export function wordsOf (raw: string): Words {
       const from = at++
       while (at < text.length && (isLetter(text.charCodeAt(at)) || joins(text, at))) at++
       const word = spelled(text.slice(from, at--))
-      singles = word.length === 1 ? singles + 1 : 0
+      // "I" and "a" may be words of their own before one
+      singles = word.length > 1 || (singles === 0 && (word === 'i' || word === 'a')) ? 0 : singles + 1
       // letters set apart, "v o t e", are a word again
       if (singles > 3) words[words.length - 1] += word
       else if (singles === 3) words.splice(-2, 2, words[words.length - 2]! + words[words.length - 1]! + word)
@@ -103,7 +103,7 @@ export function wordsOf (raw: string): Words {
     else if (ENDS.has(code)) {
       const last = words[words.length - 1] ?? ''
       const inside = code === 46 && at + 1 < text.length && isLetter(text.charCodeAt(at + 1))
-      if (!inside && !(code === 46 && (last.length === 1 || ABBREVIATIONS.has(last)))) end('.')
+      if (!inside && !(code === 46 && ((last.length === 1 && last !== 'i') || ABBREVIATIONS.has(last)))) end('.')
     } else if (code === 58) {
       const next = text.charCodeAt(at + 1)
       if (colon < 0 && !isLetter(next) && next !== 47) colon = words.length
