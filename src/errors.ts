@@ -63,6 +63,7 @@ export const ERRORS = {
   adapter_conflict: kind(409, 'conflict_error'),
   adapter_not_switched: kind(502, 'upstream_error', 'warn'),
   // the gateway itself
+  cache_unavailable: kind(503, 'server_error', 'error', true),
   audit_unavailable: kind(503, 'server_error', 'error', true),
   shutting_down: kind(503, 'server_error', 'info', true),
   internal_error: kind(500, 'server_error', 'error', true),

@@ -27,7 +27,7 @@ const isWhole = (completion: Wire): boolean => {
 export class Flight {
   readonly #stop = new AbortController()
   readonly #aboard = new Set<Seat>()
-  readonly #over: (answered: boolean) => void
+  #over: (answered: boolean) => void
   readonly #launched: Promise<Launched>
   readonly #seen = new Set<number>()
   readonly #finished = new Set<number>()
@@ -40,7 +40,7 @@ export class Flight {
   #whole: Wire | undefined
   #end: { readonly failure?: unknown } | undefined
 
-  /** `over` is told once, at once: true with a whole answer, false with a failure, a broken answer, or when everybody left. */
+  /** `over` is told once: true with a whole answer; false at once with a failure, a broken answer, one that is too long to be held, or when everybody left. */
   constructor (launch: (signal: AbortSignal) => Promise<Launched>, over: (answered: boolean) => void) {
     this.#over = over
     this.#launched = launch(this.#stop.signal).then((launched) => {
@@ -56,8 +56,6 @@ export class Flight {
     })
     this.#launched.catch((failure: unknown) => { this.#finish({ failure }, false) })
   }
-
-  get joinable (): boolean { return this.#gone === 0 && !(this.#end && 'failure' in this.#end) && this.#chars <= REPLAY_CHARS }
 
   board (signal: AbortSignal): Seat {
     const seat = new Seat({
@@ -77,7 +75,7 @@ export class Flight {
   /** The whole answer where there is one, and it was not too long to be held. */
   answer (): Wire | undefined {
     if (this.#whole) return this.#whole
-    if (!this.#end || 'failure' in this.#end || this.#gone > 0 || !this.#complete()) return undefined
+    if (!this.#end || 'failure' in this.#end || this.#chars > REPLAY_CHARS || !this.#complete()) return undefined
     const gathered = new Gathered()
     for (const { batch } of this.#batches) for (const chunk of batch) gathered.add(chunk)
     return this.#whole = gathered.completion()
@@ -112,6 +110,7 @@ export class Flight {
         this.#chars += logprobs || delta?.['tool_calls'] ? JSON.stringify({ delta, logprobs }).length : typeof content === 'string' ? content.length : 0
       }
     }
+    if (this.#chars > REPLAY_CHARS) this.#tell(false)
   }
 
   /** Characters that came before what the slowest reads next. */
@@ -151,7 +150,12 @@ export class Flight {
   #finish (end: { readonly failure?: unknown }, answered: boolean): void {
     if (this.#end) return
     this.#end = end
+    this.#tell(answered)
+  }
+
+  #tell (answered: boolean): void {
     this.#over(answered)
+    this.#over = () => {}
   }
 }
 

@@ -74,8 +74,7 @@ export function makeFlights (cache: Pick<Cache, 'get' | 'set'>, claims: Claims =
   async function fly<T> (ask: Ask, call: (signal: AbortSignal) => Promise<Launched>, signal: AbortSignal, take: (seat: Seat, launched: Exclude<Launched, { cached: unknown }>) => Promise<T> | T): Promise<Flown<T>> {
     for (;;) {
       signal.throwIfAborted()
-      const found = underWay.get(ask.key)
-      const joined = found?.flight.joinable ? found : undefined
+      const joined = underWay.get(ask.key)
       const one = joined ?? begin(ask, call)
       const seat = one.flight.board(signal)
       if (joined) counts.collapsed++
