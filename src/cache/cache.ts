@@ -12,6 +12,9 @@ export interface CachedAnswer {
   readonly tags: readonly string[]
 }
 
+/** The same as it was kept. */
+export interface KeptAnswer extends CachedAnswer { readonly ttlSeconds: number }
+
 /** Since the start of this process. `errors`: how often a store was slow, down or spoilt; each was a miss, or an answer that was not kept. Hits and misses are counted by reply. */
 export interface CacheCounts { readonly kept: number, readonly errors: number }
 
@@ -21,7 +24,7 @@ export interface CacheCounts { readonly kept: number, readonly errors: number }
  * - `get` and `set` never reject and wait at most a tenth of a second; a store that is known to be down is not waited for at all.
  */
 export interface Cache {
-  get (key: string): Promise<CachedAnswer | undefined> | CachedAnswer | undefined
+  get (key: string): Promise<KeptAnswer | undefined> | KeptAnswer | undefined
   /** Whether it is kept. */
   set (key: string, answer: CachedAnswer, ttlSeconds: number): Promise<boolean> | boolean
   /**
@@ -42,7 +45,7 @@ export interface Ask {
   readonly tags: readonly string[]
   readonly ttlSeconds: number
   /** Whether an answer that is kept already will do: one that is older than the asker wants will not. */
-  readonly usable?: (kept: CachedAnswer) => boolean
+  readonly usable?: (kept: KeptAnswer) => boolean
   /** The asker's own record, by which those who join can name whose call it was. */
   readonly record?: string
 }
@@ -62,7 +65,7 @@ export interface Called<T> {
 }
 
 /** Or one that is kept meanwhile; `waited`: another replica called for it while this one waited. */
-export type Flown<T> = Called<T> | { readonly cached: CachedAnswer, readonly waited: boolean }
+export type Flown<T> = Called<T> | { readonly cached: KeptAnswer, readonly waited: boolean }
 
 /** `called`: calls begun. `collapsed`: askers who joined one, in this process or by waiting for another replica's. */
 export interface FlightCounts { readonly called: number, readonly collapsed: number }
@@ -85,7 +88,7 @@ export interface Flights {
 /** The right to call for a key, among replicas. */
 export interface Claims {
   /** Resolves with the right, or with the answer of whoever had it meanwhile. Rejects with the signal's reason only. */
-  claim (key: string, usable: (kept: CachedAnswer) => boolean, signal: AbortSignal): Promise<Claim>
+  claim (key: string, usable: (kept: KeptAnswer) => boolean, signal: AbortSignal): Promise<Claim>
 }
 
-export type Claim = { readonly release: () => void } | { readonly cached: CachedAnswer, readonly waited: boolean }
+export type Claim = { readonly release: () => void } | { readonly cached: KeptAnswer, readonly waited: boolean }

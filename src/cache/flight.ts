@@ -5,10 +5,10 @@
 import { choicesOf, Gathered, toChunks } from '../completion/completion.ts'
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
-import type { CachedAnswer } from './cache.ts'
+import type { KeptAnswer } from './cache.ts'
 
 /** What a call turned out to be. */
-export type Launched = { readonly whole: Wire } | { readonly chunks: AsyncIterable<Wire[]> } | { readonly cached: CachedAnswer, readonly waited: boolean }
+export type Launched = { readonly whole: Wire } | { readonly chunks: AsyncIterable<Wire[]> } | { readonly cached: KeptAnswer, readonly waited: boolean }
 
 /** In characters of JSON, about. A stream that is longer is not held for late joiners any more, and not kept. */
 export const REPLAY_CHARS = 1024 * 1024

@@ -1,6 +1,8 @@
 /** Which two requests are the same one, and what a request allows the cache to do. Pure. */
 import { hash } from 'node:crypto'
 import { canonical, canonicalMember, sorted } from '../canonical.ts'
+import { parseCacheControl } from './cache-control.ts'
+import type { KeptAnswer } from './cache.ts'
 
 /** Everything beside the request that decides an answer. Perspectives and experts are in the order in which they speak or are mixed. */
 export interface CacheScope {
@@ -43,6 +45,9 @@ export interface CacheWish {
   readonly store: boolean
   readonly onlyIfCached: boolean
   readonly maxAge: number | null
+  readonly minFresh: number | null
+  /** Kept, or given, but for what the request says: Cache-Status tells the two apart. */
+  readonly refused: 'bypass' | 'request' | null
 }
 
 /**
@@ -50,18 +55,16 @@ export interface CacheWish {
  * (`seed`, `temperature: 0`) or asked for it (`max-age`): else two askers would wrongly get one roll of the dice.
  */
 export function cacheWish (request: { readonly seed?: unknown, readonly temperature?: unknown }, cacheControl: string | undefined): CacheWish {
-  const directives = new Map((cacheControl ?? '').toLowerCase().split(',').map((part) => {
-    const [name = '', value = ''] = part.trim().split('=')
-    return [name.trim(), value.trim()] as const
-  }))
-  const age = directives.get('max-age')
-  const maxAge = age !== undefined && /^\d{1,9}$/.test(age) ? Number(age) : null
+  const { noCache, noStore, onlyIfCached, maxAge, minFresh } = parseCacheControl(cacheControl)
   const repeatable = typeof request.seed === 'number' || request.temperature === 0
-  const allowed = (repeatable || (maxAge !== null && maxAge > 0)) && !directives.has('no-store')
-  return {
-    read: allowed && !directives.has('no-cache') && maxAge !== 0,
-    store: allowed && maxAge !== 0,
-    onlyIfCached: directives.has('only-if-cached'),
-    maxAge,
-  }
+  const allowed = (repeatable || (maxAge !== null && maxAge > 0)) && !noStore
+  const read = allowed && !noCache && maxAge !== 0
+  return { read, store: allowed && maxAge !== 0, onlyIfCached, maxAge, minFresh, refused: read ? null : allowed ? 'request' : 'bypass' }
 }
+
+/** Seconds that a kept answer is good for yet. */
+export const remaining = ({ stored, ttlSeconds }: KeptAnswer, now = Date.now()): number => ttlSeconds - (now - stored) / 1000
+
+/** Whether a kept answer is as young, and good for as long, as the request wants it. */
+export const isUsable = (kept: KeptAnswer, { maxAge, minFresh }: CacheWish, now = Date.now()): boolean =>
+  (maxAge === null || now - kept.stored <= maxAge * 1000) && (minFresh === null || remaining(kept, now) >= minFresh)

@@ -1,6 +1,6 @@
 /** The cache of one process, bounded by bytes. */
 import { LRUCache } from 'lru-cache'
-import type { Cache, CachedAnswer } from './cache.ts'
+import type { Cache, KeptAnswer } from './cache.ts'
 
 /** Room that an entry takes beside its JSON: key, map slots, object. */
 const ENTRY_OVERHEAD_BYTES = 768
@@ -50,7 +50,7 @@ export function memoryCache (bytes: number, clock: () => number = Date.now): Cac
         return undefined
       }
       // kept as text: a reader that changes its answer must not change the next reader's
-      return JSON.parse(entry.text) as CachedAnswer
+      return JSON.parse(entry.text) as KeptAnswer
     },
     set (key, answer, ttlSeconds) {
       const { source, tags } = answer
@@ -58,7 +58,7 @@ export function memoryCache (bytes: number, clock: () => number = Date.now): Cac
       if (now < shutUntil || isGuarded(source, now) || tags.some((tag) => isGuarded(tag, now))) return false
       const before = keyOf.get(source)
       if (before !== undefined) entries.delete(before)
-      entries.set(key, { text: JSON.stringify(answer), source, tags, expires: now + ttlSeconds * 1000 })
+      entries.set(key, { text: JSON.stringify({ ...answer, ttlSeconds }), source, tags, expires: now + ttlSeconds * 1000 })
       // larger than it may be: not there
       if (entries.peek(key) === undefined) return false
       keyOf.set(source, key)

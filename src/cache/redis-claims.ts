@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Redis } from 'ioredis'
-import type { CachedAnswer, Claim, Claims } from './cache.ts'
+import type { KeptAnswer, Claim, Claims } from './cache.ts'
 import type { RedisLink } from './redis-link.ts'
 import type { Names } from './redis.ts'
 import { placeOf } from './sealed.ts'
@@ -38,7 +38,7 @@ export interface ClaimRooms {
   readonly link: RedisLink
   readonly names: (life: string) => Names
   /** The answer in an entry, where it is this key's. */
-  readonly read: (key: string, entry: Uint8Array) => CachedAnswer | undefined
+  readonly read: (key: string, entry: Uint8Array) => KeptAnswer | undefined
   readonly leaseMs?: number | undefined
 }
 

@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto'
 import type { Redis } from 'ioredis'
 import { ParallaxError } from '../errors.ts'
-import type { Cache, CachedAnswer, Claims } from './cache.ts'
+import type { Cache, Claims, KeptAnswer } from './cache.ts'
 import { GUARD_MS } from './memory.ts'
 import { CLAIM_SCRIPTS, redisClaims } from './redis-claims.ts'
 import { redisLink } from './redis-link.ts'
@@ -71,11 +71,11 @@ export interface Names { readonly key: (place: string) => string, readonly value
 const tagLine = (tags: readonly string[]): string => `\t${tags.join('\t')}\t`
 
 /** The answer in an entry, or undefined where it is none of this key's. */
-export function readEntry (key: string, entry: Uint8Array): CachedAnswer | undefined {
+export function readEntry (key: string, entry: Uint8Array): KeptAnswer | undefined {
   const end = entry.indexOf(10)
   const text = end < 0 ? undefined : unseal(key, entry.subarray(end + 1))
   // it opened, so it is what was written
-  return text === undefined ? undefined : JSON.parse(text) as CachedAnswer
+  return text === undefined ? undefined : JSON.parse(text) as KeptAnswer
 }
 
 export interface RedisCacheOptions {
@@ -130,7 +130,7 @@ export function redisCache ({ url, namespace, onChange, waitMs, forgetWithinMs =
     set (key, answer, ttlSeconds) {
       if (!link.up()) return false
       const tags = tagLine(answer.tags)
-      const text = JSON.stringify(answer)
+      const text = JSON.stringify({ ...answer, ttlSeconds })
       if (text.length > ENTRY_BYTES || tags.length >= TAGS_BYTES) return false
       const sealed = Buffer.concat([Buffer.from(`${tags}\n`), seal(key, text)])
       return link.ask((redis, life) => {

@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { redisCache, type RedisCacheOptions } from '../../src/cache/redis.ts'
 import { WAIT_MS } from '../../src/cache/redis-link.ts'
-import { answer, cacheContract, keyOf } from '../contracts/cache.ts'
+import { answer, cacheContract, keyOf, same } from '../contracts/cache.ts'
 import { soon } from '../contracts/flights.ts'
 import { NO_REDIS, startRedis, type RedisServer } from '../fixtures/redis.ts'
 
@@ -66,7 +66,7 @@ t.test('nobody reads from Redis what was asked or answered, and what was spoilt 
   const pointer = names.filter((name) => /:key:/.test(name))
   for (const name of pointer) await raw.set(name, b.source)
   t.equal(await cache.get(keyOf('a')), undefined, 'a mixed-up pointer')
-  t.same(await cache.get(keyOf('b')), b)
+  same(t, await cache.get(keyOf('b')), b)
   for (const name of pointer) { await raw.del(name); await raw.lpush(name, 'a list') }
   t.equal(await cache.get(keyOf('a')), undefined, 'a value of another kind')
   t.equal(cache.up(), true)
@@ -89,12 +89,12 @@ t.test('a Redis that is full does not keep, still answers, and still forgets and
   }
   t.ok(kept.length > 3 && kept.length < 60, `${kept.length} were kept`)
   const [[first, gone]] = kept as [[string, ReturnType<typeof answer>]]
-  t.same(await cache.get(first), gone)
+  same(t, await cache.get(first), gone)
   await cache.forget(new Set([gone.source]))
   t.equal(await cache.get(first), undefined)
   await cache.evict('adapter:odd')
   t.equal(await cache.get(kept[1]![0]), undefined)
-  t.same(await cache.get(kept[2]![0]), kept[2]![1])
+  same(t, await cache.get(kept[2]![0]), kept[2]![1])
   t.equal(cache.up(), true)
 })
 

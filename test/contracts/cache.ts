@@ -1,6 +1,6 @@
 /** The promise of src/cache/cache.ts, for every implementation. */
 import type { Test } from 'tap'
-import type { Cache, CachedAnswer } from '../../src/cache/cache.ts'
+import type { Cache, CachedAnswer, KeptAnswer } from '../../src/cache/cache.ts'
 import { cacheKey, perspectiveTag, tagsOf, type CacheScope } from '../../src/cache/key.ts'
 
 export interface CacheUnderTest {
@@ -15,6 +15,13 @@ let sources = 0
 export const answer = (content: string, tags: readonly string[] = [], source = `source-${++sources}`): CachedAnswer =>
   ({ completion: { choices: [{ index: 0, message: { role: 'assistant', content }, finish_reason: 'stop' }], usage: { total_tokens: 3 } }, source, stored: 1_700_000_000_000, tags })
 
+/** What was kept is what comes back, and for how long it was kept. */
+export function same (t: Test, got: KeptAnswer | undefined, kept: CachedAnswer): void {
+  const { ttlSeconds, ...rest } = got ?? {}
+  t.same(rest, kept)
+  t.type(ttlSeconds, 'number')
+}
+
 /** Keys are SHA-256, as key.ts makes them. */
 export const keyOf = (name: string, change: Partial<CacheScope> = {}): string =>
   cacheKey({ messages: [{ role: 'user', content: name }] }, { tenant: 't', perspectives: ['progressive'], mode: 'steerable', weights: { progressive: 1 }, experts: [], ...change })
@@ -26,9 +33,9 @@ export function cacheContract (t: Test, make: (t: Test) => Promise<CacheUnderTes
     t.equal(await one.get(keyOf('k')), undefined)
     t.equal(await one.set(keyOf('k'), kept, 60), true)
     const got = await one.get(keyOf('k'))
-    t.same(got, kept)
+    same(t, got, kept)
     ;(got!.completion['choices'] as object[]).length = 0
-    t.same(await other.get(keyOf('k')), kept)
+    same(t, await other.get(keyOf('k')), kept)
     t.equal(await other.get(keyOf('other')), undefined)
     t.equal(one.counts().kept, 1)
     t.equal(one.up(), true)
@@ -39,7 +46,7 @@ export function cacheContract (t: Test, make: (t: Test) => Promise<CacheUnderTes
     await one.set(keyOf('k'), answer('first'), 60)
     const second = answer('second')
     await other.set(keyOf('k'), second, 60)
-    t.same(await one.get(keyOf('k')), second)
+    same(t, await one.get(keyOf('k')), second)
   })
 
   t.test('an entry past its time to live is gone', async (t) => {
@@ -58,7 +65,7 @@ export function cacheContract (t: Test, make: (t: Test) => Promise<CacheUnderTes
     await one.set(keyOf('k'), small, 60)
     t.equal(await one.set(keyOf('k'), answer('x'.repeat(3_000_000)), 60), false)
     const left = await one.get(keyOf('k'))
-    if (left) t.same(left, small)
+    if (left) same(t, left, small)
     t.equal(await one.set(keyOf('huge'), answer('x'.repeat(3_000_000)), 60), false)
     t.equal(await one.get(keyOf('huge')), undefined)
   })
@@ -81,7 +88,7 @@ export function cacheContract (t: Test, make: (t: Test) => Promise<CacheUnderTes
     await other.forget(new Set([gone.source, 'never there']))
     for (const cache of [one, other]) {
       t.equal(await cache.get(keyOf('gone')), undefined)
-      t.same(await cache.get(keyOf('stays')), stays)
+      same(t, await cache.get(keyOf('stays')), stays)
     }
   })
 
@@ -96,7 +103,7 @@ export function cacheContract (t: Test, make: (t: Test) => Promise<CacheUnderTes
     // its key is free for an answer of another record
     const fresh = answer('fresh')
     t.equal(await one.set(keyOf('late'), fresh, 60), true)
-    t.same(await other.get(keyOf('late')), fresh)
+    same(t, await other.get(keyOf('late')), fresh)
   })
 
   t.test('a thousand sources are forgotten at once', async (t) => {
@@ -106,7 +113,7 @@ export function cacheContract (t: Test, make: (t: Test) => Promise<CacheUnderTes
     await other.forget(new Set(all.slice(0, 999).map(({ source }) => source)))
     t.equal(await one.get(keyOf('k0')), undefined)
     t.equal(await one.get(keyOf('k998')), undefined)
-    t.same(await one.get(keyOf('k999')), all[999])
+    same(t, await one.get(keyOf('k999')), all[999]!)
   })
 
   t.test('a source stands for one answer: under another key it takes the first one\'s place', async (t) => {
@@ -115,7 +122,7 @@ export function cacheContract (t: Test, make: (t: Test) => Promise<CacheUnderTes
     await one.set(keyOf('first'), first, 60)
     await one.set(keyOf('second'), second, 60)
     t.equal(await other.get(keyOf('first')), undefined)
-    t.same(await other.get(keyOf('second')), second)
+    same(t, await other.get(keyOf('second')), second)
     await other.forget(new Set(['same']))
     t.equal(await one.get(keyOf('second')), undefined)
   })
@@ -127,11 +134,11 @@ export function cacheContract (t: Test, make: (t: Test) => Promise<CacheUnderTes
     for (const [name, one_] of Object.entries(kept)) await one.set(keyOf(name), one_, 60)
     await other.evict('adapter:aa')
     t.equal(await one.get(keyOf('a')), undefined)
-    t.same(await one.get(keyOf('a2')), kept.a2)
+    same(t, await one.get(keyOf('a2')), kept.a2)
     t.equal(await one.set(keyOf('a'), answer('late', tagsOf(scope('progressive', 'aa'))), 60), false)
     t.equal(await one.get(keyOf('a')), undefined)
     await other.evict(perspectiveTag('progressive'))
     t.equal(await one.get(keyOf('a2')), undefined)
-    t.same(await other.get(keyOf('b')), kept.b)
+    same(t, await other.get(keyOf('b')), kept.b)
   })
 }
