@@ -9,8 +9,9 @@ import { witnessTarget } from './audit/anchor/witness.ts'
 import type { AuditLog, StoredRecord } from './audit/log.ts'
 import { openAuditLog } from './audit/open.ts'
 import { memoryCache } from './cache/memory.ts'
+import { redisCache } from './cache/redis.ts'
 import { makeFlights } from './cache/single-flight.ts'
-import type { Cache } from './cache/cache.ts'
+import type { Cache, Flights } from './cache/cache.ts'
 import { makeChat, type Chat } from './chat/answer.ts'
 import { ConfigError, type AnchorConfig, type Config } from './config.ts'
 import { recordConfiguration, recordModels } from './configured.ts'
@@ -49,6 +50,7 @@ export interface Services {
   readonly anchors: Anchors
   readonly keys: KeyStore
   readonly cache: Cache
+  readonly flights: Flights
   readonly limits: Limits
   readonly idempotency: Idempotency
   readonly policy: Policy
@@ -92,7 +94,9 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     const adapters = makeAdapters({ config, experts, audit, recordChange: (now) => recordConfiguration({ ...configured, experts: now }), log })
     closers.push(() => adapters.close())
     if (engine) recordModels(engine, configured, (error) => log('error', 'model.unrecorded', { error }))
-    const cache = memoryCache(config.cache.enabled ? config.cache.bytes : 0)
+    const shared = redis && config.cache.enabled ? redisCache({ redis: await redis('cache'), namespace: audit.tree.origin }) : null
+    const cache = shared ?? memoryCache(config.cache.enabled ? config.cache.bytes : 0)
+    const flights = makeFlights(cache, shared?.claims)
     closers.push(() => cache.close())
     const limits = redis ? redisLimits({ redis: await redis('limits'), namespace: audit.tree.origin }) : memoryLimits()
     closers.push(() => limits.close())
@@ -107,13 +111,12 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     const draws = epochDraws({ store: sqliteEpochs(config.dataDir), audit, epochMs: config.draws.epochHours * 3_600_000, onError: (error) => log('error', 'draws.failed', { error }) })
     closers.push(() => draws.close())
     const chat = makeChat({
-      config, perspectives, policy, experts, audit, cache, draws, limits,
-      flights: makeFlights(cache),
+      config, perspectives, policy, experts, audit, cache, flights, draws, limits,
       onError: (error, requestId) => log('error', 'chat.failed', { requestId, error }),
     })
     closers.push(() => chat.close())
     anchors.start()
-    return { config, perspectives, experts, unserved, engine, adapters, audit, anchors, keys, cache, limits, idempotency, policy, retention, chat, close: () => closeAll(closers) }
+    return { config, perspectives, experts, unserved, engine, adapters, audit, anchors, keys, cache, flights, limits, idempotency, policy, retention, chat, close: () => closeAll(closers) }
   } catch (error) {
     await closeAll(closers)
     throw error

@@ -17,23 +17,3 @@ export function cacheStatus (fate: Fate): string {
   if ('hit' in fate) return `parallax; hit; ttl=${Math.floor(fate.ttl)}`
   return `parallax; fwd=${fate.fwd}${fate.stored ? '; stored' : ''}${fate.collapsed ? '; collapsed' : ''}`
 }
-
-const RANK = { bypass: 0, request: 1, miss: 2 } as const
-
-/** Of several answers in one reply: a hit only where all are; stored or collapsed only where all that were forwarded are. */
-export function together (fates: readonly [Fate, ...Fate[]]): Fate {
-  let hit: Extract<Fate, { hit: true }> | undefined
-  let forwarded: Extract<Fate, { fwd: unknown }> | undefined
-  for (const fate of fates) {
-    if ('hit' in fate) hit = hit && hit.ttl <= fate.ttl ? hit : fate
-    else if (!forwarded) forwarded = fate
-    else {
-      forwarded = {
-        fwd: RANK[fate.fwd] > RANK[forwarded.fwd] ? fate.fwd : forwarded.fwd,
-        stored: forwarded.stored === true && fate.stored === true,
-        collapsed: forwarded.collapsed === true && fate.collapsed === true,
-      }
-    }
-  }
-  return forwarded ?? hit!
-}

@@ -2,7 +2,7 @@
  * One call under way and those aboard: a stream's chunks are held for whoever joins late, and pulled by whoever reads fastest.
  * Knows nothing of keys, caches or replicas.
  */
-import { choicesOf, Gathered, toChunks } from '../completion/completion.ts'
+import { choicesOf, Gathered, isWhole, toChunks } from '../completion/completion.ts'
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
 import type { KeptAnswer } from './cache.ts'
@@ -18,11 +18,6 @@ export const LAG_CHARS = 256 * 1024
 
 /** A chunk beside its text: id, model, braces. */
 const CHUNK_CHARS = 160
-
-const isWhole = (completion: Wire): boolean => {
-  const choices = choicesOf(completion)
-  return choices.length > 0 && choices.every((choice) => Boolean(choice.finish_reason))
-}
 
 export class Flight {
   readonly #stop = new AbortController()

@@ -3,7 +3,7 @@
  * A random token fences it: nobody renews or gives back another's. Without Redis everybody has the right.
  */
 import { randomUUID } from 'node:crypto'
-import type { Redis } from 'ioredis'
+import type { Redis } from '../redis.ts'
 import type { KeptAnswer, Claim, Claims } from './cache.ts'
 import type { RedisLink } from './redis-link.ts'
 import type { Names } from './redis.ts'

@@ -1,15 +1,14 @@
 /**
- * A connection to Redis that nobody waits for: what it does not answer within a moment is done without, and while it is known not to answer it is not asked.
- * It comes back by itself. Knows nothing of what is kept there.
+ * Redis for a room that can do without: what is not answered within a moment is done without, and while Redis is known not to answer it is not asked.
+ * Knows nothing of what is kept there.
  */
-import { Redis } from 'ioredis'
+import type { Redis } from '../redis.ts'
 
 /** What one request may wait for one reply. Redis on the same network answers within one. */
 export const WAIT_MS = 75
 
-/** A connection that owes a reply for so long is given up; the next is not used before Redis answers on it. */
-const HUNG_MS = 500
-const RECONNECT_MS = 1000
+/** While it is in doubt it is asked so often whether it is there, by nobody's request. */
+const PROBE_MS = 100
 
 export interface RedisLink {
   /** Undefined, never an error: Redis is down, slow, or refused the command. `life` names this run of the server: what an earlier one left on its disk is not to be served. */
@@ -26,62 +25,56 @@ export interface RedisLink {
 }
 
 export interface LinkOptions {
-  readonly url: string
+  /** Comes back by itself, sends nothing twice and keeps nothing for later; closed by whoever opened it. */
+  readonly redis: Redis
   /** Scripts by name: they become commands of the client. */
   readonly scripts: Readonly<Record<string, { readonly lua: string, readonly numberOfKeys?: number }>>
-  /** Told when Redis is lost or found, once each; never told the address's password. */
-  readonly onChange?: ((up: boolean, reason: string) => void) | undefined
   readonly waitMs?: number | undefined
 }
 
-export function redisLink ({ url, scripts, onChange = () => {}, waitMs: usual = WAIT_MS }: LinkOptions): RedisLink {
+export function redisLink ({ redis, scripts, waitMs: usual = WAIT_MS }: LinkOptions): RedisLink {
   let life: string | undefined
   let suspect = false
   let errors = 0
   let closed = false
-  let told: boolean | undefined
-  let reason = 'not connected yet'
   const waiting = new Set<() => void>()
 
-  const redis = new Redis(url, {
-    scripts: { ...scripts },
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    connectTimeout: RECONNECT_MS,
-    socketTimeout: HUNG_MS,
-    maxLoadingRetryTime: RECONNECT_MS,
-    retryStrategy: (times) => Math.min(RECONNECT_MS, 25 * 2 ** Math.min(times, 10)),
-  })
-  redis.on('error', (error: Error) => { reason = error.message })
-  redis.on('close', () => { lost() })
-  redis.on('ready', () => { void begin() })
+  for (const [name, script] of Object.entries(scripts)) redis.defineCommand(name, script)
+  const lost = (): void => { life = undefined }
+  const found = (): void => { void begin() }
+  redis.on('close', lost)
+  redis.on('ready', found)
+  if (redis.status === 'ready') found()
 
-  /** The connection stands: which run of the server is it? */
+  /** The connection stands: which run of the server is it? Without an answer it is not used. */
   async function begin (): Promise<void> {
     try {
       const run = /^run_id:(\w+)/m.exec(await redis.info('server'))?.[1]
-      if (run === undefined) throw new Error('Redis does not say its run_id (INFO server)')
-      if (redis.status !== 'ready') return
+      if (run === undefined || redis.status !== 'ready') return
       life = run
-      suspect = false
-      tell(true, 'connected')
-      for (const wake of waiting) wake()
-    } catch (error) {
-      reason = (error as Error).message
-      redis.disconnect(true)
-    }
+      trust()
+    } catch { errors++ }
   }
 
-  function lost (): void {
-    life = undefined
-    if (!closed) tell(false, reason)
+  /** It owes a reply, or failed: nobody is to wait for it before it has answered something. */
+  function doubt (): void {
+    errors++
+    if (suspect) return
+    suspect = true
+    probe()
   }
 
-  function tell (up: boolean, why: string): void {
-    if (told === up) return
-    told = up
-    onChange(up, why)
+  function trust (): void {
+    suspect = false
+    for (const wake of waiting) wake()
+  }
+
+  function probe (): void {
+    setTimeout(() => {
+      // another connection begins anew
+      if (closed || !suspect || life === undefined) return
+      redis.ping().then(trust, probe)
+    }, PROBE_MS).unref()
   }
 
   const up = (): boolean => life !== undefined && !suspect
@@ -96,21 +89,18 @@ export function redisLink ({ url, scripts, onChange = () => {}, waitMs: usual = 
       if (now === undefined || suspect) return Promise.resolve(undefined)
       return new Promise((resolve) => {
         const timer = setTimeout(() => {
-          errors++
-          // the reply that is owed clears it, or the connection is given up: nobody else waits meanwhile
-          suspect = true
+          doubt()
           resolve(undefined)
         }, waitMs)
         command(redis, now).then((reply) => {
           clearTimeout(timer)
-          suspect = false
+          if (suspect) trust()
           resolve(reply)
         }, (error: Error) => {
           clearTimeout(timer)
-          errors++
-          reason = error.message
-          // it answered, if only to refuse
-          if (error.name === 'ReplyError') suspect = false
+          // a refusal is an answer
+          if (error.name === 'ReplyError') errors++
+          else doubt()
           resolve(undefined)
         })
       })
@@ -130,7 +120,9 @@ export function redisLink ({ url, scripts, onChange = () => {}, waitMs: usual = 
     async close () {
       closed = true
       for (const wake of waiting) wake()
-      redis.disconnect()
+      redis.off('close', lost)
+      redis.off('ready', found)
+      life = undefined
     },
   }
 }

@@ -3,8 +3,8 @@
  * forget it, whatever else Redis may have evicted. Knows Redis and nothing of HTTP.
  */
 import { hash } from 'node:crypto'
-import type { Redis } from 'ioredis'
 import { ParallaxError } from '../errors.ts'
+import type { Redis } from '../redis.ts'
 import type { Cache, Claims, KeptAnswer } from './cache.ts'
 import { GUARD_MS } from './memory.ts'
 import { CLAIM_SCRIPTS, redisClaims } from './redis-claims.ts'
@@ -79,18 +79,17 @@ export function readEntry (key: string, entry: Uint8Array): KeptAnswer | undefin
 }
 
 export interface RedisCacheOptions {
-  readonly url: string
+  readonly redis: Redis
   /** The log's name: gateways with a log of their own may share a Redis and see nothing of each other. */
   readonly namespace: string
-  readonly onChange?: (up: boolean, reason: string) => void
   readonly waitMs?: number
   readonly forgetWithinMs?: number
   readonly leaseMs?: number
 }
 
 /** `claims` is for the flights over the same connection. */
-export function redisCache ({ url, namespace, onChange, waitMs, forgetWithinMs = FORGET_WITHIN_MS, leaseMs }: RedisCacheOptions): Cache & { readonly claims: Claims } {
-  const link = redisLink({ url, onChange, waitMs, scripts: SCRIPTS })
+export function redisCache ({ redis, namespace, waitMs, forgetWithinMs = FORGET_WITHIN_MS, leaseMs }: RedisCacheOptions): Cache & { readonly claims: Claims } {
+  const link = redisLink({ redis, waitMs, scripts: SCRIPTS })
   const scope = `parallax:cache:${VERSION}:${hash('sha256', namespace).slice(0, 16)}`
   let names: (Names & { readonly life: string }) | undefined
   function named (life: string): Names {
@@ -121,7 +120,7 @@ export function redisCache ({ url, namespace, onChange, waitMs, forgetWithinMs =
 
   const cache: Cache = {
     async get (key) {
-      const entry = await link.ask((redis, life) => scripted(redis).plxGetBuffer(named(life).key(placeOf(key)), named(life).value('')))
+      const entry = await link.ask((client, life) => scripted(client).plxGetBuffer(named(life).key(placeOf(key)), named(life).value('')))
       if (!(entry instanceof Uint8Array) || entry.length === 0) return undefined
       const answer = readEntry(key, entry)
       if (!answer) link.spoilt()
@@ -133,9 +132,9 @@ export function redisCache ({ url, namespace, onChange, waitMs, forgetWithinMs =
       const text = JSON.stringify({ ...answer, ttlSeconds })
       if (text.length > ENTRY_BYTES || tags.length >= TAGS_BYTES) return false
       const sealed = Buffer.concat([Buffer.from(`${tags}\n`), seal(key, text)])
-      return link.ask((redis, life) => {
+      return link.ask((client, life) => {
         const names = named(life)
-        return scripted(redis).plxSet(names.key(placeOf(key)), names.value(answer.source), answer.source, sealed, Math.max(1, Math.ceil(ttlSeconds * 1000)), ...answer.tags.map(names.guard))
+        return scripted(client).plxSet(names.key(placeOf(key)), names.value(answer.source), answer.source, sealed, Math.max(1, Math.ceil(ttlSeconds * 1000)), ...answer.tags.map(names.guard))
       }).then((reply) => {
         if (reply === 1) kept++
         return reply === 1
@@ -147,7 +146,7 @@ export function redisCache ({ url, namespace, onChange, waitMs, forgetWithinMs =
       await surely(async () => {
         for (let at = 0; at < all.length; at += FORGET_AT_ONCE) {
           const some = all.slice(at, at + FORGET_AT_ONCE)
-          if (await link.ask((redis, life) => scripted(redis).plxForget(some.length, ...some.map(named(life).value), GUARD_MS), BATCH_WAIT_MS) === undefined) return false
+          if (await link.ask((client, life) => scripted(client).plxForget(some.length, ...some.map(named(life).value), GUARD_MS), BATCH_WAIT_MS) === undefined) return false
         }
         return true
       }, 'erased answers')
@@ -155,13 +154,13 @@ export function redisCache ({ url, namespace, onChange, waitMs, forgetWithinMs =
     async evict (tag) {
       await surely(async () => {
         // where memory has run out this fails at first, and what is evicted makes room for it
-        const guarded = await link.ask((redis, life) => redis.set(named(life).guard(tag), '1', 'PX', GUARD_MS), BATCH_WAIT_MS)
+        const guarded = await link.ask((client, life) => client.set(named(life).guard(tag), '1', 'PX', GUARD_MS), BATCH_WAIT_MS)
         let cursor = '0'
         do {
-          const found = await link.ask((redis, life) => redis.scan(cursor, 'MATCH', named(life).value('*'), 'COUNT', SCAN_AT_ONCE), BATCH_WAIT_MS)
+          const found = await link.ask((client, life) => client.scan(cursor, 'MATCH', named(life).value('*'), 'COUNT', SCAN_AT_ONCE), BATCH_WAIT_MS)
           if (!found) return false
           const [next, keys] = found
-          if (keys.length > 0 && await link.ask((redis) => scripted(redis).plxEvict(keys.length, ...keys, tagLine([tag])), BATCH_WAIT_MS) === undefined) return false
+          if (keys.length > 0 && await link.ask((client) => scripted(client).plxEvict(keys.length, ...keys, tagLine([tag])), BATCH_WAIT_MS) === undefined) return false
           cursor = next
         } while (cursor !== '0')
         return guarded === 'OK'

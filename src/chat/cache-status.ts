@@ -1,19 +1,24 @@
-/** What the reply says of the cache (RFC 9211), from what each voice found there. */
+/** What the reply says of the cache, from what each voice found there. */
+import { cacheStatus, type Fate } from '../cache/cache-status.ts'
+
+const FAR = ['hit', 'miss', 'request', 'bypass']
+const distance = (fate: Fate): number => FAR.indexOf('hit' in fate ? 'hit' : fate.fwd)
 
 export class CacheStatus {
   readonly #told: { cacheStatus?: string }
-  #worst = -1
+  #fate: Fate | undefined
 
   constructor (told: { cacheStatus?: string }) { this.#told = told }
 
-  /** Of several voices the one that was furthest from the cache counts. */
-  add (how: 'hit' | 'collapsed' | 'miss' | 'bypass', ttl?: number): void {
-    const rank = ['hit', 'miss', 'bypass'].indexOf(how === 'collapsed' ? 'miss' : how)
-    // a call that joined another was a miss before
-    if (how !== 'collapsed' && rank < this.#worst) return
-    this.#worst = rank
-    this.#told.cacheStatus = how === 'hit' ? `parallax; hit${ttl === undefined ? '' : `; ttl=${ttl}`}` : `parallax; fwd=${how === 'collapsed' ? 'miss; collapsed' : how}`
+  /** Of several voices the one that was furthest from the cache counts; of one, what it said last. */
+  add (fate: Fate): void {
+    if (!this.#fate || distance(fate) >= distance(this.#fate)) this.#say(fate)
   }
 
-  stored (): void { this.#told.cacheStatus += '; stored' }
+  stored (): void { if (this.#fate && 'fwd' in this.#fate) this.#say({ ...this.#fate, stored: true }) }
+
+  #say (fate: Fate): void {
+    this.#fate = fate
+    this.#told.cacheStatus = cacheStatus(fate)
+  }
 }

@@ -3,8 +3,9 @@
  * Never puts one perspective in another's place. Knows nothing of records or replies.
  */
 import { LRUCache } from 'lru-cache'
-import type { Cache, CachedAnswer, Flights } from '../cache/cache.ts'
-import { cacheKey, tagsOf, type CacheWish } from '../cache/key.ts'
+import type { Cache, Flights, KeptAnswer } from '../cache/cache.ts'
+import type { Fate } from '../cache/cache-status.ts'
+import { cacheKey, isUsable, remaining, tagsOf, type CacheWish } from '../cache/key.ts'
 import type { Config } from '../config.ts'
 import { disclose, withDraw, type Context, type Disclosure, type Manner } from '../disclosure/disclose.ts'
 import { discloseBlend, discloseSideBySide } from '../disclosure/together.ts'
@@ -53,7 +54,7 @@ export interface CastCall {
   readonly request: ChatRequest
   readonly wish: CacheWish
   /** Told what became of the cache: each voice says how it was answered. */
-  readonly cacheStatus: (how: 'hit' | 'miss' | 'bypass' | 'collapsed', ttl?: number) => void
+  readonly cacheStatus: (fate: Fate) => void
 }
 
 /** Who answers, and in what manner: what beside the request makes two answers the same. */
@@ -93,16 +94,17 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
       ? { tenant: call.caller.tenant, perspectives: scope.perspectives, mode, mixture, role, weights, seed: draw?.seed, experts: scope.facts }
       : null
     const key = cached && cacheKey(request, cached)
-    const hit = key && wish.read ? fresh(await rooms.cache.get(key), wish.maxAge) : undefined
-    if (hit) {
-      call.cacheStatus('hit', config.cache.ttlSeconds - Math.floor((Date.now() - hit.stored) / 1000))
-      return cachedSpeech(hit)
+    const kept = key && wish.read ? await rooms.cache.get(key) : undefined
+    if (kept && isUsable(kept, wish)) {
+      call.cacheStatus({ hit: true, ttl: remaining(kept) })
+      return cachedSpeech(kept)
     }
     const available = expert.availability()
     if (!available.ok) return silentSpeech(new ParallaxError('expert_unavailable', `The perspective "${id}" cannot answer: ${available.reason} No other perspective is used instead.`, { param: 'perspective', retryAfter: available.retryAfter }))
-    call.cacheStatus(key ? 'miss' : 'bypass')
+    // an answer that is there and is not what the request wants is not a miss
+    call.cacheStatus({ fwd: key ? wish.refused ?? (kept ? 'request' : 'miss') : 'bypass' })
     if (!key) return expertSpeech(expert, request, null, call.cacheStatus)
-    const ask = { key, tags: tagsOf(cached), ttlSeconds: Math.min(wish.maxAge ?? Infinity, config.cache.ttlSeconds), usable: (kept: CachedAnswer) => fresh(kept, wish.maxAge) !== undefined }
+    const ask = { key, tags: tagsOf(cached), ttlSeconds: Math.min(wish.maxAge ?? Infinity, config.cache.ttlSeconds), usable: (one: KeptAnswer) => isUsable(one, wish) }
     return expertSpeech(expert, request, { cache: rooms.cache, flights: rooms.flights, ask, share: wish.read, store: wish.store }, call.cacheStatus)
   }
 
@@ -164,9 +166,6 @@ const alone = (voice: Voice): Cast => ({ disclosure: voice.disclosure, voices: [
 
 const nameOf = (id: string, { mode, mixture, role, weights }: Manner, context: Context, facts: ExpertFacts): string =>
   mode === 'steerable' ? `${id} ${context} ${facts.adapterSha256}` : JSON.stringify([id, mode, mixture, role, Object.entries(weights), context, facts.adapter, facts.adapterSha256])
-
-const fresh = (entry: CachedAnswer | undefined, maxAge: number | null): CachedAnswer | undefined =>
-  entry && (maxAge === null || Date.now() - entry.stored <= maxAge * 1000) ? entry : undefined
 
 const unserved = (id: string): ParallaxError =>
   new ParallaxError('expert_unavailable', `Nothing serves the perspective "${id}" at present. No other perspective is used instead.`, { param: 'perspective', retryAfter: 30 })

@@ -1,6 +1,7 @@
 /** Where one voice's words come from: a fixed text, the cache, or its expert, perhaps by a call that others share. Knows nothing of records or replies. */
 import type { Ask, Cache, CachedAnswer, Called, Flights, Flown } from '../cache/cache.ts'
-import { choicesOf, Gathered, toChunks } from '../completion/completion.ts'
+import type { Fate } from '../cache/cache-status.ts'
+import { choicesOf, Gathered, isWhole, toChunks } from '../completion/completion.ts'
 import type { Expert, ExpertRequest, Wire } from '../experts/expert.ts'
 import { textCompletion } from './completion.ts'
 
@@ -59,8 +60,8 @@ export interface Keeping {
   readonly store: boolean
 }
 
-/** Told when the words turn out to be somebody else's call, or an answer that was kept meanwhile. */
-export type Joined = (how: 'collapsed' | 'hit') => void
+/** Told when the words turn out to be of somebody else's call. */
+export type Joined = (fate: Fate) => void
 
 const choicesAsked = (request: ExpertRequest): number => typeof request['n'] === 'number' ? request['n'] : 1
 
@@ -86,15 +87,13 @@ export function expertSpeech (expert: Expert, request: ExpertRequest, keeping: K
 }
 
 function keepIn ({ cache, ask }: Keeping, completion: Wire, source: string): boolean {
-  if (!choicesOf(completion).every((choice) => choice.finish_reason)) return false
-  void cache.set(ask.key, { completion, source, stored: Date.now(), tags: ask.tags }, ask.ttlSeconds)
-  return true
+  return isWhole(completion) && cache.set(ask.key, { completion, source, stored: Date.now(), tags: ask.tags }, ask.ttlSeconds) !== false
 }
 
 function sharedSpeech (expert: Expert, request: ExpertRequest, { flights, ask, store }: Keeping, told: Joined): Speech {
   const isCall = <T>(flown: Flown<T>): flown is Called<T> => {
-    if ('cached' in flown) told('hit')
-    else if (flown.shared) told('collapsed')
+    // an answer that was kept meanwhile came of somebody else's call, too
+    if ('cached' in flown || flown.shared) told({ fwd: 'miss', collapsed: true })
     return !('cached' in flown)
   }
   const saidOf = (flown: Called<unknown>): Said => ({ source: null, joined: flown.shared ? flown.leader ?? null : null, spent: !flown.shared, keep: (source) => store && flown.keep(source) })

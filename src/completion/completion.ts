@@ -5,6 +5,12 @@ export interface Choice extends Wire { index?: number, finish_reason?: string | 
 
 export const choicesOf = (wire: Wire): Choice[] => Array.isArray(wire['choices']) ? wire['choices'] as Choice[] : []
 
+/** Whether each of its choices came to its end: what is not whole is no answer to keep. */
+export function isWhole (completion: Wire): boolean {
+  const choices = choicesOf(completion)
+  return choices.length > 0 && choices.every((choice) => Boolean(choice.finish_reason))
+}
+
 /** A completion as the chunks of a stream: for each choice its whole message, then the finish, then the usage. */
 export function toChunks (completion: Wire): Wire[] {
   const choices = choicesOf(completion)

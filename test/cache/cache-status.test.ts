@@ -1,6 +1,6 @@
 import { parseList } from 'structured-headers'
 import t from 'tap'
-import { cacheStatus, together, type Fate } from '../../src/cache/cache-status.ts'
+import { cacheStatus, type Fate } from '../../src/cache/cache-status.ts'
 
 /** The header as a stranger's parser reads it. */
 const read = (fate: Fate) => {
@@ -15,12 +15,4 @@ t.test('what happened at the cache is a member of RFC 9211', async (t) => {
   t.same(read({ fwd: 'miss', collapsed: true }), { name: 'parallax', fwd: 'miss', collapsed: true })
   t.same(read({ fwd: 'request', stored: true }), { name: 'parallax', fwd: 'request', stored: true })
   t.same(read({ fwd: 'bypass', stored: false }), { name: 'parallax', fwd: 'bypass' })
-})
-
-t.test('several answers in one reply are a hit only where all of them are', async (t) => {
-  t.same(together([{ hit: true, ttl: 50 }, { hit: true, ttl: 20 }]), { hit: true, ttl: 20 })
-  t.same(together([{ hit: true, ttl: 50 }, { fwd: 'miss', stored: true }]), { fwd: 'miss', stored: true })
-  t.same(together([{ fwd: 'miss', stored: true }, { fwd: 'bypass' }]), { fwd: 'miss', stored: false, collapsed: false })
-  t.same(together([{ fwd: 'bypass' }, { fwd: 'request', collapsed: true }]), { fwd: 'request', stored: false, collapsed: false })
-  t.same(together([{ fwd: 'miss', collapsed: true }, { fwd: 'miss', collapsed: true }]), { fwd: 'miss', stored: false, collapsed: true })
 })

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { redisCache } from '../../src/cache/redis.ts'
 import { makeFlights } from '../../src/cache/single-flight.ts'
+import { openRedis } from '../../src/redis.ts'
 import { keyOf } from '../contracts/cache.ts'
 import { ask, called, contentOf, flightsContract, never, soon, textOf, upstream, whole } from '../contracts/flights.ts'
 import type { Order, Report } from '../fixtures/asking-replica.ts'
@@ -13,8 +14,12 @@ const skip = started ? false : NO_REDIS
 const REPLICA = fileURLToPath(new URL('../fixtures/asking-replica.ts', import.meta.url))
 
 async function replica (t: Test, url: string, leaseMs?: number) {
-  const cache = redisCache({ url, namespace: 'log.example', waitMs: 2000, ...(leaseMs !== undefined && { leaseMs }) })
-  t.teardown(() => cache.close())
+  const redis = await openRedis({ url, name: 'cache' })
+  const cache = redisCache({ redis, namespace: 'log.example', waitMs: 2000, ...(leaseMs !== undefined && { leaseMs }) })
+  t.teardown(async () => {
+    await cache.close()
+    redis.disconnect()
+  })
   while (!cache.up()) await soon(5)
   return { cache, flights: makeFlights(cache, cache.claims) }
 }
