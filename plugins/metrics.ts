@@ -10,7 +10,7 @@ declare module 'fastify' {
 const SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120]
 
 export default plugin(async (app: FastifyInstance) => {
-  const { anchors, audit, engine, experts, idempotency, limits } = app.services
+  const { anchors, audit, cache, engine, experts, flights, idempotency, limits } = app.services
   const register = new Registry()
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 50 })
   const requests = new Counter({ name: 'parallax_http_requests_total', help: 'Replies by route and status.', labelNames: ['method', 'route', 'status'], registers: [register] })
@@ -18,7 +18,14 @@ export default plugin(async (app: FastifyInstance) => {
   const answers = new Counter({ name: 'parallax_answers_total', help: 'Chat replies by the perspective that spoke.', labelNames: ['perspective', 'mode', 'status'], registers: [register] })
   const firstChunk = new Histogram({ name: 'parallax_first_chunk_seconds', help: 'Time from the request to the first words of a streamed answer.', labelNames: ['perspective'], buckets: SECONDS, registers: [register] })
   const tokens = new Counter({ name: 'parallax_tokens_total', help: 'Tokens as the experts counted them.', labelNames: ['perspective', 'direction'], registers: [register] })
-  const cache = new Counter({ name: 'parallax_cache_total', help: 'Cache lookups by what came of them.', labelNames: ['result'], registers: [register] })
+  const lookups = new Counter({ name: 'parallax_cache_total', help: 'Cache lookups by what came of them.', labelNames: ['result'], registers: [register] })
+  new Gauge({ name: 'parallax_cache_up', help: '1 while the cache can be asked; without it answers are slower, not fewer.', registers: [register], collect () { this.set(cache.up() ? 1 : 0) } })
+  // counted by the rooms themselves: no reply tells them
+  const counted = (name: string, help: string, now: () => number) => new Counter({ name, help, registers: [register], collect () { this.reset(); this.inc(now()) } })
+  counted('parallax_cache_kept_total', 'Answers that were kept.', () => cache.counts().kept)
+  counted('parallax_cache_errors_total', 'Commands to the shared cache that failed, were not waited for, or brought back something spoilt.', () => cache.counts().errors)
+  counted('parallax_cache_calls_total', 'Calls to experts that others may join.', () => flights.counts().called)
+  counted('parallax_cache_collapsed_total', 'Askers who were answered by a call of somebody else.', () => flights.counts().collapsed)
   new Gauge({ name: 'parallax_audit_leaves', help: 'Leaves in the audit log.', registers: [register], collect () { this.set(audit.size()) } })
   new Gauge({ name: 'parallax_audit_up', help: '1 while the audit log can commit.', registers: [register], collect () { this.set(audit.health().ok ? 1 : 0) } })
   new Gauge({ name: 'parallax_audit_commit_seconds', help: 'Duration of the last commit of the audit log.', registers: [register], collect () { const health = audit.health(); if (health.ok) this.set(health.lastCommitMs / 1000) } })
@@ -78,7 +85,7 @@ export default plugin(async (app: FastifyInstance) => {
         count(tokens, { perspective, direction: 'in' }, told.tokens[0])
         count(tokens, { perspective, direction: 'out' }, told.tokens[1])
       }
-      if (told.cacheStatus) count(cache, { result: /hit|miss|bypass/.exec(told.cacheStatus)?.[0] ?? 'other' })
+      if (told.cacheStatus) count(lookups, { result: /hit|miss|request|bypass/.exec(told.cacheStatus)?.[0] ?? 'other' })
     }
     done()
   })

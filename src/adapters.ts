@@ -57,9 +57,11 @@ export interface AdapterRooms {
   readonly recordChange: (experts: ReadonlyMap<string, Pick<Expert, 'facts'>>) => Promise<void>
   readonly log: (level: 'info' | 'warn' | 'error', event: string, fields: Record<string, unknown>) => void
   readonly graceMs?: number
+  /** Told when an adapter has ceased to serve a perspective: nothing is answered from copies of it any more. */
+  readonly retired?: (perspective: string, adapterSha256: string | null) => void
 }
 
-export function makeAdapters ({ config, experts, audit, recordChange, log, graceMs = GRACE_MS }: AdapterRooms): Adapters {
+export function makeAdapters ({ config, experts, audit, recordChange, log, graceMs = GRACE_MS, retired = () => {} }: AdapterRooms): Adapters {
   const closed = new AbortController()
   const draining = new Map<PoolExpert, { readonly perspective: string, readonly done: Promise<void> }>()
   /** Name -> digest: a name that has meant other weights would make old records lie. */
@@ -115,6 +117,7 @@ export function makeAdapters ({ config, experts, audit, recordChange, log, grace
     } finally { busy = false }
     meant.set(next.name, next.sha256)
     log('info', 'adapter.switched', { perspective: id, adapter: next.name, replaced: old })
+    retired(id, oldDigest)
     if (unload) letGo(id, pool, one.drainMs)
     return { perspective: id, adapter: next.name, adapterSha256: next.sha256, replaced: old, unloading: unload }
   }

@@ -8,6 +8,7 @@ import { urlTarget } from './audit/anchor/url.ts'
 import { witnessTarget } from './audit/anchor/witness.ts'
 import type { AuditLog, StoredRecord } from './audit/log.ts'
 import { openAuditLog } from './audit/open.ts'
+import { adapterTag, perspectiveTag } from './cache/key.ts'
 import { memoryCache } from './cache/memory.ts'
 import { redisCache } from './cache/redis.ts'
 import { makeFlights } from './cache/single-flight.ts'
@@ -91,13 +92,16 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     closers.push(...[...experts.values()].map((expert) => () => expert.close()))
     const configured = { config: serving, perspectives: perspectives.list(), policy, experts, audit }
     await recordConfiguration(configured)
-    const adapters = makeAdapters({ config, experts, audit, recordChange: (now) => recordConfiguration({ ...configured, experts: now }), log })
-    closers.push(() => adapters.close())
     if (engine) recordModels(engine, configured, (error) => log('error', 'model.unrecorded', { error }))
     const shared = redis && config.cache.enabled ? redisCache({ redis: await redis('cache'), namespace: audit.tree.origin }) : null
     const cache = shared ?? memoryCache(config.cache.enabled ? config.cache.bytes : 0)
     const flights = makeFlights(cache, shared?.claims)
     closers.push(() => cache.close())
+    const adapters = makeAdapters({
+      config, experts, audit, recordChange: (now) => recordConfiguration({ ...configured, experts: now }), log,
+      retired: (id, sha256) => { Promise.resolve(cache.evict(sha256 === null ? perspectiveTag(id) : adapterTag(sha256))).catch((error: unknown) => log('error', 'cache.unevicted', { perspective: id, error })) },
+    })
+    closers.push(() => adapters.close())
     const limits = redis ? redisLimits({ redis: await redis('limits'), namespace: audit.tree.origin }) : memoryLimits()
     closers.push(() => limits.close())
     if (config.databaseUrl !== undefined && !redis) log('warn', 'limits.local', { reason: 'DATABASE_URL is set and REDIS_URL is not: where several gateways share the log, each counts its limits and Idempotency-Keys for itself.' })

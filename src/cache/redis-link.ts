@@ -9,6 +9,7 @@ export const WAIT_MS = 75
 
 /** While it is in doubt it is asked so often whether it is there, by nobody's request. */
 const PROBE_MS = 100
+const AGAIN_MS = 1000
 
 export interface RedisLink {
   /** Undefined, never an error: Redis is down, slow, or refused the command. `life` names this run of the server: what an earlier one left on its disk is not to be served. */
@@ -46,14 +47,17 @@ export function redisLink ({ redis, scripts, waitMs: usual = WAIT_MS }: LinkOpti
   redis.on('ready', found)
   if (redis.status === 'ready') found()
 
-  /** The connection stands: which run of the server is it? Without an answer it is not used. */
+  /** The connection stands: which run of the server is it? Without an answer it is not used, and asked again. */
   async function begin (): Promise<void> {
-    try {
-      const run = /^run_id:(\w+)/m.exec(await redis.info('server'))?.[1]
-      if (run === undefined || redis.status !== 'ready') return
-      life = run
-      trust()
-    } catch { errors++ }
+    const run = /^run_id:(\w+)/m.exec(await redis.info('server').catch(() => ''))?.[1]
+    if (closed || redis.status !== 'ready') return
+    if (run === undefined) {
+      errors++
+      setTimeout(found, AGAIN_MS).unref()
+      return
+    }
+    life = run
+    trust()
   }
 
   /** It owes a reply, or failed: nobody is to wait for it before it has answered something. */

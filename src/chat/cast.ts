@@ -102,7 +102,7 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     const available = expert.availability()
     if (!available.ok) return silentSpeech(new ParallaxError('expert_unavailable', `The perspective "${id}" cannot answer: ${available.reason} No other perspective is used instead.`, { param: 'perspective', retryAfter: available.retryAfter }))
     // an answer that is there and is not what the request wants is not a miss
-    call.cacheStatus({ fwd: key ? wish.refused ?? (kept ? 'request' : 'miss') : 'bypass' })
+    call.cacheStatus({ fwd: config.cache.enabled ? wish.refused ?? (kept ? 'request' : 'miss') : 'bypass' })
     if (!key) return expertSpeech(expert, request, null, call.cacheStatus)
     const ask = { key, tags: tagsOf(cached), ttlSeconds: Math.min(wish.maxAge ?? Infinity, config.cache.ttlSeconds), usable: (one: KeptAnswer) => isUsable(one, wish) }
     return expertSpeech(expert, request, { cache: rooms.cache, flights: rooms.flights, ask, share: wish.read, store: wish.store }, call.cacheStatus)

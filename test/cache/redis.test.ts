@@ -6,16 +6,10 @@ import { openRedis } from '../../src/redis.ts'
 import { answer, cacheContract, keyOf, same } from '../contracts/cache.ts'
 import { soon } from '../contracts/flights.ts'
 import { NO_REDIS, startRedis, type RedisServer } from '../fixtures/redis.ts'
+import { until } from '../helper.ts'
 
 const started = await startRedis(t)
 const skip = started ? false : NO_REDIS
-
-async function until (what: () => boolean | Promise<boolean>, ms = 5000): Promise<void> {
-  for (const end = Date.now() + ms; !await what();) {
-    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what.toString()}`)
-    await soon(10)
-  }
-}
 
 /** Patient, for this machine may be busy; where the time itself is the promise, the usual is. */
 const PATIENT_MS = 2000
