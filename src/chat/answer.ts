@@ -100,7 +100,7 @@ export function makeChat (rooms: ChatRooms): Chat {
       const wish = cacheWish(request, call.cacheControl)
       const players = ruling
         ? fixed(ruling, disclosePolicy(askedName(chosen), ruling))
-        : await cast(chosen, { caller, requestId: call.requestId, request, wish, cacheStatus: (how, ttl) => { cacheStatus.add(how, ttl) } })
+        : await cast(chosen, { caller, requestId: call.requestId, request, wish, cacheStatus: (fate) => { cacheStatus.add(fate) } })
       told.disclosure = players.disclosure
       if (!ruling && wish.onlyIfCached && !players.voices.every(({ speech }) => speech.ready)) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer and there is none.')
       // nobody can speak: told as the refusal that it is
