@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { parseCheckpoint } from '../../src/audit/note.ts'
 import { build, QUESTION, until, type Built } from '../helper.ts'
+import { audited } from '../stores/stores.ts'
 
 const pull = async ({ url, keys }: Built, query = ''): Promise<{ lines: any[], manifest: any, text: string }> => {
   const text = await (await fetch(`${url}/audit/v1/export${query}`, { headers: { authorization: `Bearer ${keys.auditor}` } })).text()
@@ -18,6 +20,22 @@ t.test('an export that is pinned is the same to the byte whenever it is pulled, 
   t.same(second.lines, first.lines)
   t.equal(second.manifest.sha256, first.manifest.sha256)
   t.match(second.manifest, { count: asOf, first_index: 0, last_index: asOf - 1, as_of: asOf })
+})
+
+t.test('an export ends where its checkpoint does, while the log goes on growing: the signed root can always be checked', async (t) => {
+  const gateway = await build(t)
+  let over = false
+  const growing = (async () => { while (!over) await gateway.services.audit.append([{ type: 'feedback', id: crypto.randomUUID(), key: 'k_1', fields: {} }]) })()
+  for (let at = 0; at < 5; at++) {
+    const { manifest } = await pull(gateway)
+    const { size } = parseCheckpoint(manifest.checkpoint)
+    t.same([manifest.as_of, manifest.count, manifest.last_index], [size, size, size - 1])
+    const { wrong, checked } = await audited(gateway)
+    t.same(wrong, [])
+    t.ok(checked.some((one) => one.startsWith('the signed checkpoint over')))
+  }
+  over = true
+  await growing
 })
 
 t.test('an export is filtered as records are, by key, status, perspective, time and cursor, and its manifest says what it holds', async (t) => {
