@@ -84,7 +84,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     closers.push(() => audit.close())
     const anchors = new Anchors({ tree: audit.tree, schedules: config.audit.anchors.map((one) => ({ target: targetOf(one), everySeconds: one.everySeconds })), log })
     closers.push(() => anchors.close())
-    const keys = await openKeyStore({ directory: config.dataDir, audit })
+    const keys = await openKeyStore({ directory: config.dataDir, audit, quota: config.quota })
     closers.push(() => keys.close())
     const serving = { ...config, experts: withExchanged(config) }
     const { engine, experts, unserved } = buildExperts(serving, perspectives, log)

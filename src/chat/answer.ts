@@ -59,7 +59,7 @@ export interface ChatCall {
 export type ChatReply = { readonly kind: 'json', readonly text: string } | { readonly kind: 'stream', readonly stream: Readable }
 
 export interface ChatRooms {
-  readonly config: Pick<Config, 'limits' | 'cache' | 'provider' | 'quota'>
+  readonly config: Pick<Config, 'limits' | 'cache' | 'provider'>
   readonly perspectives: Registry
   readonly policy: Policy
   readonly experts: ReadonlyMap<string, Expert>
@@ -93,7 +93,7 @@ export function makeChat (rooms: ChatRooms): Chat {
     const chosen = route({ body: request.perspective, header: call.perspectiveHeader, model: request.model, keyDefault: caller.defaultPerspective }, rooms.perspectives)
     const ruling = rooms.policy.rule(conversationOf(request), new Date())
     const stream = request.stream === true
-    const admission = await rooms.limits.admit({ key: caller.key, quota: config.quota, stream, tokens: ruling ? 0 : estimateTokens(request, { completionTokens: config.limits.completionTokens, experts: expertsOf(chosen) }) })
+    const admission = await rooms.limits.admit({ key: caller.key, quota: caller.quota, stream, tokens: ruling ? 0 : estimateTokens(request, { completionTokens: config.limits.completionTokens, experts: expertsOf(chosen) }) })
     told.limitHeaders = admission.headers
     try {
       const cacheStatus = new CacheStatus(told)

@@ -47,6 +47,25 @@ function stateOf (key: KeyObject, now: string): string {
 
 const day = (time: string | null): string => time?.slice(0, 10) ?? '-'
 
+const QUOTA_OPTIONS = { 'requests-per-minute': { type: 'string' }, 'tokens-per-minute': { type: 'string' }, streams: { type: 'string' }, 'tokens-per-day': { type: 'string' } } as const
+
+/** Undefined where the key is to have no limits of its own. */
+function quotaOf (values: { [option in keyof typeof QUOTA_OPTIONS]?: string | undefined }): Record<string, number | null> | undefined {
+  const set = Object.keys(QUOTA_OPTIONS).flatMap((option) => {
+    const text = values[option as keyof typeof QUOTA_OPTIONS]
+    if (text === undefined) return []
+    if (text !== 'unlimited' && !/^[1-9]\d{0,12}$/.test(text)) throw new UsageError(`Wanted --${option} as a whole number from 1, or "unlimited", got ${JSON.stringify(text)}.`)
+    return [[option.replaceAll('-', '_'), text === 'unlimited' ? null : Number(text)] as const]
+  })
+  return set.length === 0 ? undefined : Object.fromEntries(set)
+}
+
+const QUOTA_WORDS: Readonly<Record<string, string>> = { requests_per_minute: 'requests/min', tokens_per_minute: 'tokens/min', streams: 'streams', tokens_per_day: 'tokens/day' }
+
+/** A key's own limits in a word each; what it leaves to the configuration is not known to the key. */
+const limitsOf = ({ quota }: KeyObject): string =>
+  Object.entries(quota).map(([name, limit]) => `${limit ?? 'unlimited'} ${QUOTA_WORDS[name]}`).join(', ') || '-'
+
 const ACTIONS: Readonly<Record<string, Action>> = {
   create: {
     summary: 'make a key and show it once',
@@ -56,22 +75,26 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   --name <name>              for people; not in the log
   --tenant <tenant>          an existing tenant (t_…), to give it a second key; without it: a new one
   --default-perspective <id> used where a request names none
+  --requests-per-minute <n>  a limit of its own instead of the configuration's, or "unlimited"; in the same way
+  --tokens-per-minute <n>, --streams <n> (at a time), --tokens-per-day <n>
   --expires <time>           such as 30d, 12h or 1y; without it: until it is revoked
 ${COMMON_USAGE}`,
     async run (args, context) {
       const { values } = parseArgs({
         args: [...args],
-        options: { ...common, scope: { type: 'string', multiple: true }, name: { type: 'string' }, tenant: { type: 'string' }, 'default-perspective': { type: 'string' }, expires: { type: 'string' } },
+        options: { ...common, scope: { type: 'string', multiple: true }, name: { type: 'string' }, tenant: { type: 'string' }, 'default-perspective': { type: 'string' }, expires: { type: 'string' }, ...QUOTA_OPTIONS },
       })
       const scopes = [...new Set((values.scope ?? []).flatMap((one) => one.split(',')))]
       const unknown = scopes.find((one) => !SCOPES.includes(one as Scope))
       if (scopes.length === 0 || unknown !== undefined) throw new UsageError(`Wanted --scope ${SCOPES.join('|')}${unknown === undefined ? '' : `, got ${JSON.stringify(unknown)}`}.`)
       const expires = values.expires === undefined ? undefined : parseDuration('--expires', values.expires)
+      const quota = quotaOf(values)
       await withKeys(context, values, true, async (keys) => showIssued(await keys.create({
         scopes: scopes as Scope[],
         ...(values.name === undefined ? {} : { name: values.name }),
         ...(values.tenant === undefined ? {} : { tenant: values.tenant }),
         ...(values['default-perspective'] === undefined ? {} : { default_perspective: values['default-perspective'] }),
+        ...(quota === undefined ? {} : { quota }),
         ...(expires === undefined ? {} : { expires_in_seconds: expires }),
       }), values.json, context))
     },
@@ -87,8 +110,8 @@ ${COMMON_USAGE}`,
         if (found.length === 0) return context.out('There are no keys yet. "parallax keys create --scope app" makes one.\n')
         const now = new Date().toISOString()
         context.out(table(
-          ['id', 'state', 'scopes', 'tenant', 'created', 'expires', 'last used', 'name'],
-          found.map((key) => [key.id, stateOf(key, now), key.scopes.join(','), key.tenant, day(key.created_at), day(key.expires_at), day(key.last_used_at), key.name]),
+          ['id', 'state', 'scopes', 'tenant', 'created', 'expires', 'last used', 'limits', 'name'],
+          found.map((key) => [key.id, stateOf(key, now), key.scopes.join(','), key.tenant, day(key.created_at), day(key.expires_at), day(key.last_used_at), limitsOf(key), key.name]),
         ))
       })
     },

@@ -3,6 +3,8 @@
  * Knows nothing of HTTP, of the form of a secret or of how it is hashed.
  */
 
+import { UNLIMITED, type Quota, type QuotaOverrides } from '../quota.ts'
+
 export const SCOPES = ['app', 'auditor', 'admin'] as const
 /** `app`: chat and feedback. `auditor`: reads the log. `admin`: keys and configuration, no transcripts. */
 export type Scope = typeof SCOPES[number]
@@ -17,6 +19,8 @@ export interface Caller {
   readonly name: string
   /** Set by the key's owner, never by us. */
   readonly defaultPerspective: string | null
+  /** What it may use: its own limits over the configuration's, so that no request has to look them up. */
+  readonly quota: Quota
 }
 
 /** A key as its administrator sees it: everything but the secret. Times are milliseconds since the epoch. */
@@ -27,6 +31,8 @@ export interface KeyRecord {
   readonly name: string
   readonly scopes: readonly Scope[]
   readonly defaultPerspective: string | null
+  /** What it sets of its own. */
+  readonly quota: QuotaOverrides
   readonly created: number
   readonly expires: number | null
   readonly revoked: number | null
@@ -43,6 +49,8 @@ export interface NewKey {
   /** An existing tenant, to give it a second key; absent: a new one. */
   readonly tenant?: string
   readonly defaultPerspective?: string | null
+  /** Left out: the configuration's; null: unlimited. */
+  readonly quota?: QuotaOverrides
   readonly expiresInSeconds?: number | null
 }
 
@@ -81,14 +89,14 @@ export interface KeyStore {
   list(): KeyRecord[]
   /** Null: no such key. Revoking again changes nothing. Throws `audit_unavailable` when the key stopped working but its leaf is still owed. */
   revoke(id: string, by: Actor): Promise<KeyRecord | null>
-  /** A new secret for the same tenant, scopes, name and lifetime; the old one works `overlapSeconds` longer. Null: no such key. */
+  /** A new secret for the same tenant, scopes, name, limits and lifetime; the old one works `overlapSeconds` longer. Null: no such key. */
   rotate(id: string, overlapSeconds: number, by: Actor): Promise<IssuedKey | null>
   /** Writes what is owed to the store itself and lets go of it. */
   close(): void
 }
 
 /** Whoever speaks through the control socket: the person who owns the data directory. Reads no transcripts: that wants an auditor's key. */
-export const LOCAL_ADMIN: Caller = Object.freeze({ key: 'k_local', tenant: 't_local', scopes: new Set<Scope>(['admin']), name: 'local administrator', defaultPerspective: null })
+export const LOCAL_ADMIN: Caller = Object.freeze({ key: 'k_local', tenant: 't_local', scopes: new Set<Scope>(['admin']), name: 'local administrator', defaultPerspective: null, quota: UNLIMITED })
 
 /** Keys that cannot be opened. Its message is for the person who starts the gateway: what was wanted, what is there, the remedy. */
 export class KeyStoreError extends Error {

@@ -5,6 +5,7 @@
 import { newId } from '../ids.ts'
 import type { AuditLog, LeafDraft } from '../audit/log.ts'
 import { ParallaxError } from '../errors.ts'
+import { quotaToWire } from './quota-wire.ts'
 import type { Actor, KeyRecord } from './keys.ts'
 
 /** What the keys want of the log. A command that only lists keys can open the log behind it when, and if, it is needed. */
@@ -14,7 +15,7 @@ export const createdLeaf = (key: KeyRecord, by: Actor, replaces?: string): LeafD
   type: 'key.created',
   id: newId(),
   key: by,
-  fields: { subject: key.id, tenant: key.tenant, scopes: key.scopes, default_perspective: key.defaultPerspective, expires: key.expires, ...(replaces === undefined ? {} : { replaces }) },
+  fields: { subject: key.id, tenant: key.tenant, scopes: key.scopes, default_perspective: key.defaultPerspective, expires: key.expires, ...(Object.keys(key.quota).length > 0 && { quota: quotaToWire(key.quota) }), ...(replaces === undefined ? {} : { replaces }) },
 })
 
 /** `effective` lies ahead where a rotation leaves an overlap. */

@@ -1,5 +1,7 @@
 /** What may be asked of a new key, and the sentences for what may not. Pure; knows neither stores nor HTTP. */
 import { ParallaxError } from '../errors.ts'
+import { LARGEST_QUOTA, QUOTAS, type QuotaOverrides } from '../quota.ts'
+import { QUOTA_NAMES } from './quota-wire.ts'
 import { SCOPES } from './keys.ts'
 import type { NewKey } from './keys.ts'
 
@@ -21,6 +23,17 @@ function checkSeconds (param: string, value: number, least: number, most: number
   if (!Number.isSafeInteger(value) || value < least || value > most) refuse(param, `Wanted ${param} as whole seconds from ${least} to ${most} (${most / DAY} days), got ${String(value)}.`)
 }
 
+function checkQuota (asked: QuotaOverrides): QuotaOverrides {
+  const quota: { -readonly [name in keyof QuotaOverrides]: QuotaOverrides[name] } = {}
+  for (const name of QUOTAS) {
+    const limit = asked[name]
+    if (limit === undefined) continue
+    if (limit !== null && !(Number.isSafeInteger(limit) && limit >= 1 && limit <= LARGEST_QUOTA)) refuse('quota', `Wanted ${QUOTA_NAMES[name]} as a whole number from 1, or null for no limit, got ${shown(limit)}.`)
+    quota[name] = limit
+  }
+  return quota
+}
+
 /** Throws ParallaxError `invalid_request` at the first mistake, naming the member. */
 export function checkNewKey (request: NewKey): Checked {
   const scopes = SCOPES.filter((scope) => request.scopes.includes(scope))
@@ -35,7 +48,7 @@ export function checkNewKey (request: NewKey): Checked {
   if (defaultPerspective !== null && !PERSPECTIVE.test(defaultPerspective)) refuse('default_perspective', `Wanted a perspective's id such as progressive or conservative, got ${shown(defaultPerspective)}.`)
   const expiresInSeconds = request.expiresInSeconds ?? null
   if (expiresInSeconds !== null) checkSeconds('expires_in_seconds', expiresInSeconds, 1, LONGEST_LIFE_SECONDS)
-  return { scopes, name, tenant, defaultPerspective, expiresInSeconds }
+  return { scopes, name, tenant, defaultPerspective, expiresInSeconds, quota: checkQuota(request.quota ?? {}) }
 }
 
 export function checkOverlap (seconds: number): void {

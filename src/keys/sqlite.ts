@@ -12,6 +12,7 @@ import { KeyStoreError } from './keys.ts'
 import type { Actor, Caller, IssuedKey, KeyRecord, KeyStore, NewKey, PreparedKeys } from './keys.ts'
 import { appendLeaves, createdLeaf, revokedLeaf, settleLeaves } from './leaves.ts'
 import type { KeyLeaves } from './leaves.ts'
+import { quotaOf, UNLIMITED, type Quota } from '../quota.ts'
 import { checkNewKey, checkOverlap } from './new-key.ts'
 import { hmacSha256, readPepper } from './pepper.ts'
 import { KeyTable } from './table.ts'
@@ -21,6 +22,8 @@ export interface KeyStoreOptions {
   /** The data directory; made (0700) where it is missing. */
   readonly directory: string
   readonly audit: KeyLeaves
+  /** What a key may use that sets nothing of its own. */
+  readonly quota?: Quota
   /** Milliseconds since the epoch. */
   readonly now?: () => number
 }
@@ -41,9 +44,9 @@ function recordOf (row: KeyRow): KeyRecord {
   return record
 }
 
-function entryOf (row: KeyRow): Entry {
+function entryOf (row: KeyRow, quota: Quota): Entry {
   const { id, tenant, name, defaultPerspective } = row
-  return { row, caller: Object.freeze({ key: id, tenant, name, defaultPerspective, scopes: new Set(row.scopes) }) }
+  return { row, caller: Object.freeze({ key: id, tenant, name, defaultPerspective, scopes: new Set(row.scopes), quota: quotaOf(quota, row.quota) }) }
 }
 
 /** Throws KeyStoreError when the files are in use, unreadable or do not belong together. */
@@ -73,17 +76,19 @@ class SqliteKeys implements KeyStore {
   readonly #hmac: (message: string) => Buffer
   readonly #audit: KeyLeaves
   readonly #now: () => number
+  readonly #quota: Quota
   readonly #entries = new Map<string, Entry>()
   #used = new Map<string, number>()
   readonly #timer: NodeJS.Timeout
   #settling: Promise<void> = Promise.resolve()
 
-  constructor (table: KeyTable, rows: readonly KeyRow[], hmac: (message: string) => Buffer, { audit, now = Date.now }: KeyStoreOptions) {
+  constructor (table: KeyTable, rows: readonly KeyRow[], hmac: (message: string) => Buffer, { audit, quota = UNLIMITED, now = Date.now }: KeyStoreOptions) {
     this.#table = table
     this.#hmac = hmac
     this.#audit = audit
     this.#now = now
-    for (const row of rows) this.#entries.set(row.id, entryOf(row))
+    this.#quota = quota
+    for (const row of rows) this.#entries.set(row.id, entryOf(row, this.#quota))
     this.#timer = setInterval(() => this.#touch(), TOUCH_MS).unref()
   }
 
@@ -107,7 +112,7 @@ class SqliteKeys implements KeyStore {
       commit: async () => {
         await appendLeaves(this.#audit, rows.map(({ row }) => createdLeaf(row, by)))
         this.#table.apply({ insert: rows.map(({ row }) => row) })
-        for (const { row } of rows) this.#entries.set(row.id, entryOf(row))
+        for (const { row } of rows) this.#entries.set(row.id, entryOf(row, this.#quota))
       },
     }
   }
@@ -142,15 +147,15 @@ class SqliteKeys implements KeyStore {
     const old = this.#entries.get(id)
     if (old === undefined) return null
     this.#refuseRotation(old.row)
-    const { tenant, name, scopes, defaultPerspective, created, expires } = old.row
+    const { tenant, name, scopes, defaultPerspective, quota, created, expires } = old.row
     const expiresInSeconds = expires === null ? null : Math.max(1, Math.round((expires - created) / 1000))
-    const { secret, row } = this.#draft({ tenant, name, scopes, defaultPerspective, expiresInSeconds })
+    const { secret, row } = this.#draft({ tenant, name, scopes, defaultPerspective, quota, expiresInSeconds })
     await appendLeaves(this.#audit, [createdLeaf(row, by, id)])
     // revoked or rotated by somebody else while the log was written
     this.#refuseRotation(old.row)
     const until = Math.min(old.row.expires ?? Infinity, this.#now() + overlapSeconds * 1000)
     this.#end(old, { ...(overlapSeconds === 0 ? { revoked: until } : { expires: until }), replacedBy: row.id, owe: revokedLeaf(id, until, by), insert: [row] })
-    this.#entries.set(row.id, entryOf(row))
+    this.#entries.set(row.id, entryOf(row, this.#quota))
     await this.settle().catch(() => {}) // the new key works and has its leaf; the old one's is owed
     return { secret, record: recordOf(row) }
   }
@@ -169,7 +174,7 @@ class SqliteKeys implements KeyStore {
   }
 
   #draft (request: NewKey): { secret: string, row: KeyRow } {
-    const { scopes, name, tenant, defaultPerspective, expiresInSeconds } = checkNewKey(request)
+    const { scopes, name, tenant, defaultPerspective, quota, expiresInSeconds } = checkNewKey(request)
     let secret: string, hash: Buffer
     do {
       secret = makeKey()
@@ -177,7 +182,7 @@ class SqliteKeys implements KeyStore {
     } while (this.#entries.has(idOf(hash)))
     const created = this.#now()
     const expires = expiresInSeconds === null ? null : created + expiresInSeconds * 1000
-    const row = { id: idOf(hash), hash, tenant: tenant ?? `t_${randomBytes(ID_BYTES).toString('hex')}`, name, scopes, defaultPerspective, created, expires, revoked: null, replacedBy: null, lastUsed: null }
+    const row = { id: idOf(hash), hash, tenant: tenant ?? `t_${randomBytes(ID_BYTES).toString('hex')}`, name, scopes, defaultPerspective, quota, created, expires, revoked: null, replacedBy: null, lastUsed: null }
     return { secret, row }
   }
 

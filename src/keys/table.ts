@@ -5,6 +5,7 @@
 import { chmodSync, closeSync, openSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import type { LeafDraft } from '../audit/log.ts'
+import type { QuotaOverrides } from '../quota.ts'
 import { KeyStoreError } from './keys.ts'
 import type { KeyRecord, Scope } from './keys.ts'
 
@@ -29,6 +30,8 @@ const MIGRATIONS: readonly string[] = [
    ) STRICT, WITHOUT ROWID;
    CREATE TABLE owed (id TEXT PRIMARY KEY, draft TEXT NOT NULL) STRICT, WITHOUT ROWID;
    CREATE TABLE pepper (hash BLOB NOT NULL) STRICT;`,
+  // JSON: the limits that the key sets of its own
+  'ALTER TABLE keys ADD COLUMN quota TEXT NOT NULL DEFAULT \'{}\'',
 ]
 
 /** How long a start waits for a command that has the file: a `parallax keys create` lasts well under a second. */
@@ -94,15 +97,16 @@ export class KeyTable {
       revoked: row['revoked'] as number | null,
       replacedBy: row['replaced_by'] as string | null,
       lastUsed: row['last_used'] as number | null,
+      quota: JSON.parse(row['quota'] as string) as QuotaOverrides,
     }))
   }
 
   /** Durable when it returns; throws and changes nothing otherwise. */
   apply ({ insert = [], end, owe }: Change): void {
     this.#transact(() => {
-      const into = this.#database.prepare('INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+      const into = this.#database.prepare('INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
       for (const row of insert) {
-        into.run(row.id, row.hash, row.tenant, row.name, row.scopes.join(' '), row.defaultPerspective, row.created, row.expires, row.revoked, row.replacedBy, row.lastUsed)
+        into.run(row.id, row.hash, row.tenant, row.name, row.scopes.join(' '), row.defaultPerspective, row.created, row.expires, row.revoked, row.replacedBy, row.lastUsed, JSON.stringify(row.quota))
       }
       if (end) this.#database.prepare('UPDATE keys SET expires = ?, revoked = ?, replaced_by = ? WHERE id = ?').run(end.expires, end.revoked, end.replacedBy, end.id)
       if (owe) this.#database.prepare('INSERT INTO owed VALUES (?, ?)').run(owe.id, JSON.stringify(owe))

@@ -2,16 +2,22 @@
 import { z } from 'zod'
 import { SCOPES } from './keys.ts'
 import type { KeyRecord, NewKey } from './keys.ts'
+import { LARGEST_QUOTA } from '../quota.ts'
+import { quotaFromWire, quotaToWire } from './quota-wire.ts'
 import { LONGEST_LIFE_SECONDS, LONGEST_OVERLAP_SECONDS, NAME, PERSPECTIVE, TENANT } from './new-key.ts'
 
 const DAY_SECONDS = 86_400
 const time = z.iso.datetime()
+
+const limit = z.int().min(1).max(LARGEST_QUOTA).nullish()
+const quota = z.strictObject({ requests_per_minute: limit, tokens_per_minute: limit, streams: limit.describe('At a time.'), tokens_per_day: limit })
 
 export const newKeyBody = z.strictObject({
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).describe('app: chat and feedback. auditor: reads the log, transcripts included. admin: keys and configuration, no transcripts.'),
   name: z.string().regex(NAME, 'wanted 1 to 100 characters without control characters').optional().describe('For people. It is not in the log.'),
   tenant: z.string().regex(TENANT, 'wanted t_ and up to 39 letters, digits, - or _').optional().describe('An existing tenant, to give it a second key. Absent: a new one.'),
   default_perspective: z.string().regex(PERSPECTIVE, "wanted a perspective's id, such as progressive or conservative").nullish().describe('Used where a request names none. Absent: such a request is refused.'),
+  quota: quota.optional().describe('Limits of its own. A member that is absent is the configuration\'s; null is no limit.'),
   expires_in_seconds: z.int().min(1).max(LONGEST_LIFE_SECONDS).nullish().describe('Absent: until it is revoked.'),
 })
 export type NewKeyBody = z.infer<typeof newKeyBody>
@@ -26,6 +32,7 @@ export const keyObject = z.object({
   name: z.string(),
   scopes: z.array(z.enum(SCOPES)),
   default_perspective: z.string().nullable(),
+  quota: z.object({ requests_per_minute: limit, tokens_per_minute: limit, streams: limit, tokens_per_day: limit }).describe('What it sets of its own: the rest is the configuration\'s.'),
   created_at: time,
   expires_at: time.nullable(),
   revoked_at: time.nullable(),
@@ -46,6 +53,7 @@ export function toWire (record: KeyRecord): KeyObject {
     name: record.name,
     scopes: [...record.scopes],
     default_perspective: record.defaultPerspective,
+    quota: quotaToWire(record.quota),
     created_at: new Date(record.created).toISOString(),
     expires_at: date(record.expires),
     revoked_at: date(record.revoked),
@@ -59,6 +67,7 @@ export function fromWire (body: NewKeyBody): NewKey {
     scopes: body.scopes,
     ...(body.name === undefined ? {} : { name: body.name }),
     ...(body.tenant === undefined ? {} : { tenant: body.tenant }),
+    ...(body.quota === undefined ? {} : { quota: quotaFromWire(body.quota) }),
     defaultPerspective: body.default_perspective ?? null,
     expiresInSeconds: body.expires_in_seconds ?? null,
   }

@@ -69,6 +69,19 @@ t.test('without a gateway: the whole life of a key', async (t) => {
   t.same(leavesOf(directory).map((leaf) => [leaf.type, leaf.fields.subject]), [['key.created', key.id], ['key.created', next.key.id], ['key.revoked', key.id], ['key.revoked', next.key.id]])
 })
 
+t.test('a key is given limits of its own, and the list shows them', async (t) => {
+  const directory = join(t.testdir(), 'data')
+  const made = await keysOf(directory)('create', '--scope', 'app', '--requests-per-minute', '60', '--tokens-per-minute', '90000', '--streams', 'unlimited', '--tokens-per-day', '1000000', '--json')
+  t.equal(made.code, 0, made.err)
+  t.same((JSON.parse(made.out) as IssuedKeyObject).key.quota, { requests_per_minute: 60, tokens_per_minute: 90_000, streams: null, tokens_per_day: 1_000_000 })
+  await keysOf(directory)('create', '--scope', 'app', '--name', 'plain')
+  const { out } = await keysOf(directory)('list')
+  t.match(out, /LIMITS/)
+  t.match(out, / 60 requests\/min, 90000 tokens\/min, unlimited streams, 1000000 tokens\/day +app key/)
+  t.match(out, / - +plain/)
+  for (const wrong of ['0', '-1', '1.5', 'many', '']) t.match(await inProcess(['keys', 'create', '--scope', 'app', `--streams=${wrong}`], directory), { code: 2, err: /Wanted --streams as a whole number from 1, or "unlimited"/ })
+})
+
 t.test('an auditor key comes with a second warning', async (t) => {
   const made = await keysOf(join(t.testdir(), 'data'))('create', '--scope', 'auditor')
   t.equal(made.code, 0)

@@ -44,6 +44,22 @@ t.test('a key is created, listed, rotated and revoked, each by the administrator
   t.same(new Set(log.leaves.map((leaf) => leaf.key)), new Set([ADMIN.key]))
 })
 
+t.test('a key is given limits of its own, and shows them', async (t) => {
+  const { store, app, create } = await open(t)
+  const quota = { requests_per_minute: 60, tokens_per_day: null }
+  const created = await create({ scopes: ['app'], quota })
+  t.equal(created.statusCode, 201, created.body)
+  const { secret, key } = created.json<IssuedKeyObject>()
+  t.same(key.quota, quota)
+  t.match(store.find(secret), { quota: { requestsPerMinute: 60, tokensPerMinute: null } })
+  t.same((await app.inject('/admin/v1/keys')).json<{ keys: KeyObject[] }>().keys[0]?.quota, quota)
+  for (const wrong of [{ requests_per_minute: 0 }, { streams: 1.5 }, { streams: '4' }, { requestsPerMinute: 4 }, [], 'unlimited']) {
+    const refused = await create({ scopes: ['app'], quota: wrong })
+    t.equal(refused.statusCode, 400, JSON.stringify(wrong))
+    t.match(refused.json(), { detail: /quota/ })
+  }
+})
+
 t.test('rotation without a body leaves the old key a day', async (t) => {
   const { app, create } = await open(t)
   const { key } = (await create({ scopes: ['app'] })).json<IssuedKeyObject>()

@@ -7,6 +7,7 @@ import t from 'tap'
 import type { Test } from 'tap'
 import { makeKey } from '../../src/keys/key.ts'
 import { openKeyStore } from '../../src/keys/sqlite.ts'
+import { UNLIMITED } from '../../src/quota.ts'
 import { memoryLog } from './memory-log.ts'
 
 const START = Date.UTC(2026, 10, 24)
@@ -25,13 +26,53 @@ t.test('a created key is found with all that its owner set, and after a restart 
   const { store, log, directory } = await open(t)
   const { secret, record } = await store.create({ scopes: ['auditor', 'app', 'app'], name: 'Zoë’s laptop', defaultPerspective: 'conservative' }, 'k_aaaaaaaaaaaa')
   t.match(record, { id: /^k_[0-9a-f]{12}$/, tenant: /^t_[0-9a-f]{12}$/, scopes: ['app', 'auditor'], expires: null, revoked: null, lastUsed: null, created: START })
-  const expected = { key: record.id, tenant: record.tenant, name: 'Zoë’s laptop', defaultPerspective: 'conservative', scopes: new Set(['app', 'auditor']) }
+  const expected = { key: record.id, tenant: record.tenant, name: 'Zoë’s laptop', defaultPerspective: 'conservative', scopes: new Set(['app', 'auditor']), quota: UNLIMITED }
   t.same(store.find(secret), expected)
   t.equal(store.find(secret), store.find(secret), 'the same object each time')
   store.close()
   const again = await openKeyStore({ directory, audit: log })
   t.equal(again.list()[0]?.lastUsed, START, 'the time of last use is written on close')
   t.same(again.find(secret), expected)
+  again.close()
+})
+
+t.test('a key\'s own limits come over the configuration\'s, stand in its leaf, and survive a restart and a rotation', async (t) => {
+  const directory = join(t.testdir(), 'data')
+  const log = memoryLog()
+  const quota = { requestsPerMinute: 60, tokensPerMinute: 9000, streams: 4, tokensPerDay: null }
+  const open = () => openKeyStore({ directory, audit: log, quota })
+  let store = await open()
+  const plain = await store.create({ scopes: ['app'] }, null)
+  const { secret, record } = await store.create({ scopes: ['app'], quota: { requestsPerMinute: 5, streams: null, tokensPerDay: 1_000_000 } }, null)
+  const own = { requestsPerMinute: 5, tokensPerMinute: 9000, streams: null, tokensPerDay: 1_000_000 }
+  t.same(store.find(plain.secret)?.quota, quota)
+  t.same(store.find(secret)?.quota, own)
+  t.ok(Object.isFrozen(store.find(secret)?.quota))
+  t.same(record.quota, { requestsPerMinute: 5, streams: null, tokensPerDay: 1_000_000 })
+  t.notOk('quota' in log.leaves[0]!.fields)
+  t.same(log.leaves[1]!.fields['quota'], { requests_per_minute: 5, streams: null, tokens_per_day: 1_000_000 })
+  store.close()
+  store = await open()
+  t.same(store.find(secret)?.quota, own)
+  const rotated = (await store.rotate(record.id, 0, null))!
+  t.same(store.find(rotated.secret)?.quota, own)
+  store.close()
+  store = await openKeyStore({ directory, audit: log })
+  t.same(store.find(rotated.secret)?.quota, { ...own, tokensPerMinute: null }, 'what it leaves to the configuration follows the configuration')
+  for (const wrong of [0, -1, 1.5, 1e13, '5' as unknown as number, Number.NaN]) await t.rejects(store.create({ scopes: ['app'], quota: { streams: wrong } }, null), { code: 'invalid_request', param: 'quota', message: /streams as a whole number from 1/ })
+  store.close()
+})
+
+t.test('a keys.db from before there were limits is brought forward: its keys work and set none', async (t) => {
+  const { store, directory, log } = await open(t)
+  const { secret } = await store.create({ scopes: ['app'] }, null)
+  store.close()
+  const database = new DatabaseSync(join(directory, 'keys.db'))
+  database.exec('ALTER TABLE keys DROP COLUMN quota; PRAGMA user_version = 1')
+  database.close()
+  const again = await openKeyStore({ directory, audit: log })
+  t.same(again.find(secret)?.quota, UNLIMITED)
+  t.ok(again.find((await again.create({ scopes: ['app'], quota: { streams: 2 } }, null)).secret))
   again.close()
 })
 
