@@ -38,8 +38,11 @@ const spokenBy = ({ config, experts }: Rooms, { id, alias, label, lean, version,
   }
 }
 
-/** Appends `config.changed` where anything that an answer depends on is another than at the last start on this data directory. Throws `audit_unavailable`. */
-export async function recordConfiguration (rooms: Rooms & { readonly policy: Pick<Policy, 'version' | 'sha256' | 'electionWindows'> }): Promise<void> {
+/**
+ * Appends `config.changed` where anything that an answer depends on is another than at the last start on this data directory, or where the
+ * log has lost the leaf that said so. Throws `audit_unavailable`.
+ */
+export async function recordConfiguration (rooms: Rooms & { readonly audit: Pick<AuditLog, 'append' | 'record'>, readonly policy: Pick<Policy, 'version' | 'sha256' | 'electionWindows'> }): Promise<void> {
   const { config, perspectives, policy, audit } = rooms
   const now = {
     perspectives: perspectives.map((one) => spokenBy(rooms, one)),
@@ -49,11 +52,13 @@ export async function recordConfiguration (rooms: Rooms & { readonly policy: Pic
   }
   const digest = hash('sha256', canonical(now))
   const path = join(config.dataDir, FILE)
-  const before = existsSync(path) ? readFileSync(path, 'utf8').trim() : null
-  if (before === digest) return
-  await audit.append([{ type: 'config.changed', id: newId(), key: null, fields: { ...now, digest, before } }])
+  const [before = null, told] = existsSync(path) ? readFileSync(path, 'utf8').trim().split(' ') : []
+  // an older backup of the log may have been brought back since
+  if (before === digest && told !== undefined && await audit.record(told) !== null) return
+  const id = newId()
+  await audit.append([{ type: 'config.changed', id, key: null, fields: { ...now, digest, before } }])
   // after the leaf: a crash in between says it twice rather than never
-  writePrivate(path, `${digest}\n`)
+  writePrivate(path, `${digest} ${id}\n`)
 }
 
 /** Appends `model.loaded` whenever the embedded engine begins to answer. A log that refuses is told to `onError`; it shows itself at readiness. */

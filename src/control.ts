@@ -17,6 +17,7 @@ export interface ControlServer {
 /** sockaddr_un's path holds 104 bytes on macOS and 108 on Linux, a NUL among them; a longer one is cut without a word. */
 const LONGEST_PATH = 103
 const GRACE_MS = 2000
+/** Unless whoever asks knows that it takes longer. */
 const REPLY_LIMIT_MS = 30_000
 
 const control = new WeakSet<IncomingMessage>()
@@ -102,7 +103,7 @@ export async function serveControl ({ path, handler }: { path: string, handler: 
 export interface ControlReply { readonly status: number, readonly body: unknown }
 
 /** One request through the socket of a running gateway. Null: nobody holds it. */
-export async function callControl (path: string, { method, url, body }: { method: string, url: string, body?: unknown }): Promise<ControlReply | null> {
+export async function callControl (path: string, { method, url, body, limitMs = REPLY_LIMIT_MS }: { method: string, url: string, body?: unknown, limitMs?: number }): Promise<ControlReply | null> {
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return null
   const address = addressOf(path)
   try {
@@ -110,7 +111,7 @@ export async function callControl (path: string, { method, url, body }: { method
       const text = body === undefined ? undefined : JSON.stringify(body)
       const headers = text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
       const call = request({ socketPath: address.path, method, path: url, agent: false, headers }, resolve)
-      call.setTimeout(REPLY_LIMIT_MS, () => call.destroy(new Error(`The gateway on ${path} gave no answer within ${REPLY_LIMIT_MS / 1000} s. Is it stopped or overloaded?`)))
+      call.setTimeout(limitMs, () => call.destroy(new Error(`The gateway on ${path} gave no answer within ${limitMs / 1000} s. Is it stopped or overloaded?`)))
       call.once('error', (error) => { if (isNobody(error)) resolve(null); else reject(forPeople(path, error)) })
       call.end(text)
     })

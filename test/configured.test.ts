@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { buildServices } from '../src/services.ts'
@@ -28,6 +28,9 @@ t.test('the log says what each perspective was: at the first start, when somethi
   const [, second] = await run()
   t.equal(second!['before'], first!['digest'])
   t.not(second!['digest'], first!['digest'])
+  for (const name of readdirSync(dataDir)) if (/^audit\.db|^checkpoint$|^log\.key$/.test(name)) rmSync(join(dataDir, name))
+  t.match(await run(), [{ digest: second!['digest'] }], 'an older backup of the log, which does not say it any more, is told again')
+  t.equal((await run()).length, 1)
 })
 
 t.test('each time the engine begins to answer, the log says with which model and adapters', async (t) => {

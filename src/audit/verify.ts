@@ -33,13 +33,15 @@ interface Leaf { v: number, id: string, type: string, t: number, key: string | n
 class Gone {
   readonly #erased = new Map<string, number>()
   readonly #expired: number[] = []
-  readonly #records = new Set<string>()
+  /** By record: its last erasure. */
+  readonly #records = new Map<string, number>()
   readonly #ranges: { from: number, before: number }[] = []
   count = 0
 
-  note ({ type, records, from, before }: Leaf): void {
-    if (type === 'erasure') for (const record of records ?? []) this.#records.add(record)
-    if (type === 'payload.expired' && typeof from === 'number' && before !== undefined) this.#ranges.push({ from, before })
+  /** What a leaf takes away stands before it: none can excuse what is still to come. */
+  note ({ type, records, from, before }: Leaf, index: number): void {
+    if (type === 'erasure') for (const record of records ?? []) this.#records.set(record, index)
+    if (type === 'payload.expired' && typeof from === 'number' && before !== undefined) this.#ranges.push({ from, before: Math.min(before, index) })
   }
 
   missing (state: 'erased' | 'expired', record: string, index: number): void {
@@ -50,7 +52,7 @@ class Gone {
 
   * unaccounted (): Generator<string> {
     const why = 'and no leaf of this export accounts for it (if that happened while it was pulled, pull again)'
-    for (const [record, index] of this.#erased) if (!this.#records.has(record)) yield `the transcript of leaf ${index} was erased, ${why}`
+    for (const [record, index] of this.#erased) if (!(this.#records.get(record)! > index)) yield `the transcript of leaf ${index} was erased, ${why}`
     const ranges = this.#ranges.toSorted((a, b) => a.from - b.from)
     let at = 0
     let reach = 0
@@ -146,7 +148,7 @@ export async function verifyExport (lines: AsyncIterable<string>, { verifier, ke
       else open.delete(leaf.begin!)
     }
     const commit = leaf.req_commit ?? leaf.res_commit ?? leaf.payload_commit
-    gone.note(leaf)
+    gone.note(leaf, index!)
     if (leaf.type === 'log.restored') restored.push({ index: index!, lost: leaf.lost_size ?? 0 })
     if (leaf.type === 'log.rekeyed') rekeyed.push({ index: index!, from: leaf.from, to: leaf.to })
     const shows = payload?.base64 !== undefined || typeof payload?.text === 'string'

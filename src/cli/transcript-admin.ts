@@ -10,6 +10,9 @@ import { makeRetention } from '../retention/retention.ts'
 import { holdToWire, scopeOf, whoseOf, type ErasureBody, type ErasureObject, type ExpiryObject, type HoldBody, type HoldObject, type RotationObject } from '../retention/wire.ts'
 import { replyError } from './key-admin.ts'
 
+/** An end user's years of exchanges, or every key of a large log, take their time. */
+const LIMIT_MS = 6 * 3_600_000
+
 export interface TranscriptAdmin {
   erase (body: ErasureBody): Promise<ErasureObject>
   hold (body: HoldBody): Promise<void>
@@ -22,7 +25,7 @@ export interface TranscriptAdmin {
 
 function throughGateway (path: string): TranscriptAdmin {
   const call = async <T>(method: string, url: string, body?: unknown): Promise<T> => {
-    const reply = await callControl(path, { method, url: `/admin/v1${url}`, body })
+    const reply = await callControl(path, { method, url: `/admin/v1${url}`, body, limitMs: LIMIT_MS })
     if (reply === null) throw new Error('The gateway stopped before it answered. Its log says what was done: look for the newest "erasure", "hold" or "kek" records.')
     if (reply.status >= 400) throw replyError(reply.status, reply.body)
     return reply.body as T

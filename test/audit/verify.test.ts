@@ -123,3 +123,16 @@ t.test('20,000 leaves are verified (npm run bench -- verify says how fast)', asy
   t.same(wrong, [])
   t.ok(leaves > count)
 })
+
+t.test('a leaf excuses only what was there before it: none is written in advance', async (t) => {
+  const gateway = await build(t)
+  const id = newId()
+  const leaf = (type: 'erasure' | 'payload.expired' | 'feedback', fields: Record<string, string[] | number>, own = newId()) => ({ type, id: own, key: null, fields })
+  await gateway.services.audit.append([leaf('erasure', { records: [id] }), leaf('payload.expired', { from: 0, before: 1000 })])
+  await gateway.services.audit.append([{ ...leaf('feedback', {}, id), payload: Buffer.from('x') }, { ...leaf('feedback', {}), payload: Buffer.from('y') }])
+  const text = await exported(gateway)
+  t.same((await check(text)).wrong, [])
+  for (const [state, reason] of [['erased', /was erased, and no leaf/], ['expired', /expired, and no leaf/]] as const) {
+    t.match((await check(text.replaceAll(/"payload":\{"state":"present"[^}]*\}/g, `"payload":{"state":"${state}"}`))).wrong.join('\n'), reason)
+  }
+})
