@@ -4,6 +4,7 @@
  */
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { threadSeconds } from './cpu-time.ts'
 import { startGateway } from './gateway.ts'
@@ -85,10 +86,15 @@ async function main (): Promise<void> {
   const born = performance.now()
   const gateway = await startGateway({ cores: placement.system, root: values.root, upstream: `http://127.0.0.1:${mock.port}/v1`, dataParent, nodeArgs: values.threads ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=200'] })
   try {
-    const before = threadSeconds(gateway.pid)
     const from = (performance.now() - born + RAMP_MS) / 1000
-    const result = await loader.run({ ...chatRequest(gateway, asked), port: gateway.port, connections: 32, rate: null, rampMs: RAMP_MS, measureMs: Number(values.seconds) * 1000, watch: { system: gateway.pid } })
-    const threads = [...threadSeconds(gateway.pid)].map(([name, seconds]) => [name, (seconds - (before.get(name) ?? 0)) / result.answersInAll * 1e6] as const).sort((a, b) => b[1] - a[1])
+    const seconds = Number(values.seconds)
+    const running = loader.run({ ...chatRequest(gateway, asked), port: gateway.port, connections: 32, rate: null, rampMs: RAMP_MS, measureMs: seconds * 1000, watch: { system: gateway.pid } })
+    await sleep(RAMP_MS)
+    const before = threadSeconds(gateway.pid)
+    await sleep(seconds * 1000)
+    const after = threadSeconds(gateway.pid)
+    const result = await running
+    const threads = [...after].map(([name, spent]) => [name, (spent - (before.get(name) ?? 0)) / result.answers * 1e6] as const).sort((a, b) => b[1] - a[1])
     console.log(`${kind}: ${Math.round(result.answers / result.seconds)} requests/s while profiled, ${Math.round(result.cpu['system']! / result.answers * 1e6)} µs CPU a request, ${result.failures} failures (${result.firstFailure ?? 'none'})`)
     console.log(`Threads, µs a request: ${threads.filter(([, each]) => each >= 1).map(([name, each]) => `${name} ${fixed(each, 0)}`).join(', ')}`)
     await gateway.stop()

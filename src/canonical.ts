@@ -4,7 +4,8 @@ const memberNames = new Map<string, string>()
 /** Names come from requests too: the memory of them is bounded. */
 const NAMES_KEPT = 512
 
-function nameOf (name: string): string {
+/** `"name":`, as it stands before a member's value. */
+export function canonicalName (name: string): string {
   let text = memberNames.get(name)
   if (text === undefined) {
     text = `${JSON.stringify(name)}:`
@@ -12,9 +13,6 @@ function nameOf (name: string): string {
   }
   return text
 }
-
-/** `"name":value`, the part of an object's text that one member makes. */
-export const canonicalMember = (name: string, value: unknown): string => nameOf(name) + canonical(value)
 
 /** Sorted by UTF-16 code units, as the RFC asks; most objects that we make are in order already. */
 export function sorted (names: string[]): string[] {
@@ -43,7 +41,7 @@ function textOf (value: object): string {
   let text = ''
   for (const name of sorted(Object.keys(members))) {
     const member = members[name]
-    if (member !== undefined) text += (text === '' ? '' : ',') + canonicalMember(name, member)
+    if (member !== undefined) text += (text === '' ? '' : ',') + canonicalName(name) + canonical(member)
   }
   return `{${text}}`
 }

@@ -6,7 +6,7 @@ import { isTaken, isUnsure } from './queue.ts'
 type End = Parameters<Exchange['end']>[0]
 
 export interface ExchangeRooms {
-  append (drafts: readonly LeafDraft[]): Promise<Receipt[]>
+  append (drafts: readonly LeafDraft[], how?: { readonly patient?: boolean }): Promise<Receipt[]>
   /** Resolves when they are durable, perhaps before their places are known. */
   accept (drafts: readonly LeafDraft[]): Promise<void>
   readonly journal: { append (record: string, choice: number, bytes: Uint8Array): void, release (record: string): void }
@@ -128,7 +128,8 @@ export class OpenExchange implements Exchange {
     if (this.#begun || this.#choices > 1) await this.begun()
     else {
       clearTimeout(this.#timer)
-      const both = this.#rooms.append([this.#begin, end])
+      // a few milliseconds are nothing to an answer that came in one piece, and larger groups cost everybody less
+      const both = this.#rooms.append([this.#begin, end], { patient: true })
       this.#beginBy(both).catch(() => {})
       try { return (await both)[1]! } catch (error) { if (!isTaken(error)) throw error }
     }

@@ -11,12 +11,14 @@ const roomFor = (entry: Entry): number => {
   return units * 3 + 96 + (entry.payload?.length ?? 0) + 32 + (entry.wrapped?.length ?? 0)
 }
 
-export function packEntries (entries: readonly Entry[]): Uint8Array {
-  const buffer = Buffer.allocUnsafeSlow(entries.reduce((sum, entry) => sum + roomFor(entry), 4))
+/** Written to the beginning of `room` where there is one that is large enough, else to memory of its own. */
+export function packEntries (entries: readonly Entry[], room?: SharedArrayBuffer): Uint8Array {
+  const needed = entries.reduce((sum, entry) => sum + roomFor(entry), 4)
+  const buffer = room && needed <= room.byteLength ? Buffer.from(room) : Buffer.allocUnsafeSlow(needed)
   let at = buffer.writeUInt32LE(entries.length, 0)
   const text = (value: string | null): void => {
     if (value === null) { at = buffer.writeUInt32LE(ABSENT, at); return }
-    const length = buffer.write(value, at + 4, 'utf8')
+    const length = buffer.write(value, at + 4)
     buffer.writeUInt32LE(length, at)
     at += 4 + length
   }
@@ -72,8 +74,10 @@ const PLACED_BYTES = 8 + 8 + 32
 const DUPLICATE = -1
 const REFUSED = -2
 
-export function packOutcomes (outcomes: readonly Outcome[]): Uint8Array {
-  const buffer = Buffer.allocUnsafeSlow(outcomes.length * PLACED_BYTES)
+/** To `room`, as packEntries. */
+export function packOutcomes (outcomes: readonly Outcome[], room?: SharedArrayBuffer): Uint8Array {
+  const needed = outcomes.length * PLACED_BYTES
+  const buffer = room && needed <= room.byteLength ? Buffer.from(room) : Buffer.allocUnsafeSlow(needed)
   let at = 0
   for (const outcome of outcomes) {
     if (typeof outcome === 'string') buffer.writeDoubleLE(outcome === 'duplicate' ? DUPLICATE : REFUSED, at)
@@ -84,7 +88,7 @@ export function packOutcomes (outcomes: readonly Outcome[]): Uint8Array {
     }
     at += PLACED_BYTES
   }
-  return new Uint8Array(buffer.buffer)
+  return new Uint8Array(buffer.buffer, 0, at)
 }
 
 export function unpackOutcomes (packed: Uint8Array): Outcome[] {

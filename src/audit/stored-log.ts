@@ -87,7 +87,7 @@ export class StoredLog implements AuditLog {
 
   open (begin: LeafDraft, { deferMs = 0 }: { readonly deferMs?: number } = {}): Exchange {
     const exchange: OpenExchange = new OpenExchange(begin, deferMs, {
-      append: (drafts) => this.#queue.append(drafts),
+      append: (drafts, how) => this.#queue.append(drafts, how),
       accept: (drafts) => this.#queue.accept(drafts),
       journal: this.#journal,
       ...(this.#parts.late && { late: this.#parts.late }),

@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto'
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { Journal, readJournal } from '../../src/audit/journal.ts'
-import { keyringOf, kekOf, readKeks } from '../../src/audit/seal/keyring.ts'
-import { newRecordKey, rewrap, seal, unseal } from '../../src/audit/seal/seal.ts'
+import { keyringOf, kekOf, readKeks, type Keyring } from '../../src/audit/seal/keyring.ts'
+import { newRecordKey, RecordKeys, rewrap, seal, unseal, unwrap, wrap, type RecordKey } from '../../src/audit/seal/seal.ts'
 import { openSqliteLog } from '../../src/audit/sqlite.ts'
 import { begin, END, note, soundness, type Store } from '../contracts/audit-log.ts'
 import { effect, exchange, states, transcriptsContract } from '../contracts/transcripts.ts'
@@ -51,9 +51,7 @@ t.test('an erasure overwrites what was sealed, and its keys: neither is left in 
   await log.close()
 })
 
-t.test('one flipped bit of what is sealed, of its key, or another record\'s in its place, is damage that is told', async (t) => {
-  const ring = keyringOf([randomBytes(32)])
-  const key = newRecordKey(ring.current)
+function flipped (t: Test, ring: Keyring, key: RecordKey): void {
   const sealed = seal(key, 'record-1', Buffer.from('text'))
   t.equal(unseal(ring, key.kek, key.wrapped, 'record-1', sealed).toString(), 'text')
   t.throws(() => unseal(ring, key.kek, key.wrapped, 'record-2', sealed))
@@ -68,6 +66,26 @@ t.test('one flipped bit of what is sealed, of its key, or another record\'s in i
   t.throws(() => unseal(keyringOf([randomBytes(32)]), key.kek, key.wrapped, 'record-1', sealed), new RegExp(`key ${key.kek} is not here`))
   const wider = keyringOf([randomBytes(32), ring.current.raw])
   t.equal(unseal(wider, wider.current.id, rewrap(wider, key.kek, key.wrapped), 'record-1', sealed).toString(), 'text')
+}
+
+t.test('record keys that are wrapped together are each their own, under a keystream that never comes again', async (t) => {
+  const ring = keyringOf([randomBytes(32)])
+  const keys = new RecordKeys(ring.current)
+  const made = Array.from({ length: 200 }, () => keys.next())
+  t.equal(new Set(made.map(({ wrapped }) => wrapped.toString('hex', 0, 16))).size, made.length, 'counter blocks')
+  t.equal(new Set(made.map(({ wrapped }) => unwrap(ring, ring.current.id, wrapped).toString('hex'))).size, made.length, 'keys')
+  // two blocks each: the next key's first counter is two further on
+  t.equal(made[1]!.wrapped.readUInt32BE(12) - made[0]!.wrapped.readUInt32BE(12), 2)
+  for (const key of made) t.ok(key.key.export().equals(unwrap(ring, key.kek, key.wrapped)), 'what is stored is what sealed')
+  const other = new RecordKeys(ring.current).next()
+  t.notOk(other.wrapped.subarray(0, 12).equals(made[0]!.wrapped.subarray(0, 12)), 'each start of the log counts from a random place of its own')
+})
+
+t.test('one flipped bit of what is sealed, of its key, or another record\'s in its place, is damage that is told', async (t) => {
+  const ring = keyringOf([randomBytes(32)])
+  // the last of more than one refill, and one that was wrapped by itself as the first versions did
+  const keys = new RecordKeys(ring.current)
+  for (const key of [Array.from({ length: 70 }, () => keys.next()).at(-1)!, newRecordKey(ring.current)]) flipped(t, ring, key)
 
   const directory = temporary(t)
   let log = await openSqliteLog({ directory })
@@ -178,4 +196,30 @@ t.test('the journal of a process that died opens with the key it ran with, and s
   journal.release(id)
   journal.close()
   rmSync(join(directory, 'journal'), { recursive: true })
+})
+
+t.test('a database of the version before, whose record keys were wrapped one by one, opens and reads', async (t) => {
+  const directory = temporary(t)
+  let log = await openSqliteLog({ directory })
+  const record = await exchange(log)
+  const answers = async () => [await log.record(record), ...await log.endsOf(record)].map((one) => one!.payload)
+  const before = await answers()
+  t.same(before.map(({ state }) => state), ['present', 'present'])
+  await log.close()
+
+  const { ring } = readKeks(directory)
+  const db = new DatabaseSync(join(directory, 'audit.db'))
+  const rows = db.prepare('SELECT idx, kek, wrapped FROM payload').all() as { idx: number, kek: string, wrapped: Uint8Array }[]
+  for (const { idx, kek, wrapped } of rows) {
+    t.equal(wrapped.length, 48)
+    db.prepare('UPDATE payload SET wrapped = ? WHERE idx = ?').run(wrap(ring, unwrap(ring, kek, wrapped)), idx)
+  }
+  db.exec('PRAGMA user_version = 2')
+  db.close()
+
+  log = await openSqliteLog({ directory })
+  t.same(await answers(), before)
+  t.same((await log.rotateKek()).rewrapped, rows.length)
+  t.same(await answers(), before, 'under another key-encryption key as well')
+  await log.close()
 })

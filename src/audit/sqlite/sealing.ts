@@ -1,7 +1,7 @@
 /** Seals transcripts as they are written, and brings them under another key-encryption key. Keeps account of the keys in use. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Entry } from '../entry.ts'
-import { newRecordKey, rewrap, seal, unwrap, wrap, type RecordKey } from '../seal/seal.ts'
+import { newRecordKey, RecordKeys, rewrap, seal, unwrap, wrap, type RecordKey } from '../seal/seal.ts'
 import { keyringOf, type Keyring } from '../seal/keyring.ts'
 import { randomPooled } from '../../random.ts'
 
@@ -27,6 +27,7 @@ export class Sealing {
   readonly #insert: StatementSync
   readonly #meta: StatementSync
   #ring: Keyring
+  #keys: RecordKeys
   /** The key of the last record, for the next payload of the same one in the same call: a JSON answer's pair has one. */
   #last: { readonly call: number, readonly record: string, readonly key: RecordKey } | null = null
 
@@ -34,6 +35,7 @@ export class Sealing {
   constructor (db: DatabaseSync, ring: Keyring) {
     this.#db = db
     this.#ring = ring
+    this.#keys = new RecordKeys(ring.current)
     this.#insert = db.prepare('INSERT INTO payload (idx, salt, bytes, kek, wrapped, tenant, subject) VALUES (?, ?, ?, ?, ?, ?, ?)')
     this.#meta = db.prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)')
     const legacy = read(db, 'keks') === null && db.prepare('SELECT 1 FROM payload LIMIT 1').get() !== undefined
@@ -46,6 +48,7 @@ export class Sealing {
   /** Seals under the first key of `raws` from now on. In a transaction of its own. */
   rekey (raws: readonly Uint8Array[]): void {
     this.#ring = keyringOf(raws)
+    this.#keys = new RecordKeys(this.#ring.current)
     this.#last = null
     this.#adopt(keksInUse(this.#db))
   }
@@ -61,7 +64,7 @@ export class Sealing {
 
   insert (index: number, { call, id, begin, salt, payload, tenant, subject }: Entry): void {
     const record = begin ?? id
-    if (this.#last?.call !== call || this.#last.record !== record) this.#last = { call, record, key: newRecordKey(this.#ring.current) }
+    if (this.#last?.call !== call || this.#last.record !== record) this.#last = { call, record, key: this.#keys.next() }
     const { key } = this.#last
     this.#insert.run(index, salt, seal(key, id, payload!), key.kek, key.wrapped, tenant, subject)
   }

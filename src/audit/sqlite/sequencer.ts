@@ -8,7 +8,7 @@ import type { Outcome, Placed } from '../packet.ts'
 import { RightEdge } from '../merkle.ts'
 import { KEPT_EVERY, nodesOf } from './nodes.ts'
 import { checkpointText, signNote, type Signer } from '../note.ts'
-import { fill, leafHash } from '../record.ts'
+import { leafOf } from '../record.ts'
 import type { Keyring } from '../seal/keyring.ts'
 import { Effects } from './effects.ts'
 import { Sealing } from './sealing.ts'
@@ -170,9 +170,8 @@ export class Sequencer {
   #insert (entry: Entry, time: number, next: Entry | null): Placed {
     const index = this.#size++
     const keySeq = entry.key === null ? null : this.#nextKeySeq(entry.key)
-    const leaf = Buffer.from(fill(entry.template, keySeq, time))
-    const hash = leafHash(leaf)
-    this.#insertLeaf.run(index, entry.id, hash, leaf, time, entry.type, entry.key, keySeq, entry.perspective, entry.status, entry.begin)
+    const { bytes, hash } = leafOf(entry.template, keySeq, time)
+    this.#insertLeaf.run(index, entry.id, hash, bytes, time, entry.type, entry.key, keySeq, entry.perspective, entry.status, entry.begin)
     this.#edge.append(hash, (level, at, root) => { if (level % KEPT_EVERY === 0) this.#insertNode.run(level, at, root) })
     if (entry.payload) this.#sealing.insert(index, entry)
     if (entry.effect !== null) this.#affect(JSON.parse(entry.effect) as StoreEffect)

@@ -7,7 +7,7 @@ import { keyringOf } from '../seal/keyring.ts'
 import { Sequencer } from './sequencer.ts'
 import { logSigner } from '../signing-key.ts'
 
-/** To the thread: a packed group, or a word. */
+/** To the thread: a packed group (in the room that both share, where it fits in), or a word. */
 export type ToWriter = Uint8Array | 'probe' | 'close' | { readonly rekey: readonly Uint8Array[] } | { readonly rewrap: number }
 export interface FromWriter {
   readonly outcomes?: Uint8Array
@@ -17,16 +17,16 @@ export interface FromWriter {
   readonly checkpoint?: string | null
   readonly milliseconds: number
 }
-export interface ThreadData { readonly directory: string, readonly maxPages?: number | undefined, readonly origin?: string | undefined, readonly keks: readonly Uint8Array[] }
+export interface ThreadData { readonly directory: string, readonly maxPages?: number | undefined, readonly origin?: string | undefined, readonly keks: readonly Uint8Array[], readonly room: SharedArrayBuffer }
 
-const { directory, maxPages, origin, keks } = workerData as ThreadData
+const { directory, maxPages, origin, keks, room } = workerData as ThreadData
 const db = openForWriting(directory, maxPages)
 const sequencer = new Sequencer({ db, ring: keyringOf(keks) }, { signer: logSigner(directory, origin) })
 const latest = new LatestCheckpoint(directory)
 
 const answer = (message: Omit<FromWriter, 'size' | 'milliseconds'>, started: number): void => {
   const whole: FromWriter = { ...message, size: sequencer.size, milliseconds: performance.now() - started }
-  parentPort!.postMessage(whole, message.outcomes ? [message.outcomes.buffer as ArrayBuffer] : [])
+  parentPort!.postMessage(whole, message.outcomes?.buffer instanceof ArrayBuffer ? [message.outcomes.buffer] : [])
 }
 
 parentPort!.on('message', (message: ToWriter) => {
@@ -49,7 +49,7 @@ parentPort!.on('message', (message: ToWriter) => {
     const { outcomes, reason, checkpoint } = sequencer.place(unpackEntries(message))
     // before anybody is told: a checkpoint that was seen can then never be forgotten
     if (checkpoint !== null) latest.write(checkpoint)
-    answer({ outcomes: packOutcomes(outcomes), reason, checkpoint }, started)
+    answer({ outcomes: packOutcomes(outcomes, room), reason, checkpoint }, started)
   }
 })
 answer({ reason: null }, performance.now())

@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads'
 import { openForWriting } from './database.ts'
 import { LatestCheckpoint } from '../latest-checkpoint.ts'
+import type { Entry } from '../entry.ts'
 import { packEntries, unpackOutcomes } from '../packet.ts'
 import { keyringOf } from '../seal/keyring.ts'
 import { Sequencer, type SequencerOptions } from './sequencer.ts'
@@ -28,8 +29,7 @@ export async function threadWriter (options: WriterOptions): Promise<OpenWriter>
   return {
     size,
     async write (entries) {
-      const packed = packEntries(entries)
-      const { outcomes, checkpoint = null, ...rest } = await thread.next(packed, [packed.buffer as ArrayBuffer])
+      const { outcomes, checkpoint = null, ...rest } = await thread.place(entries)
       return { ...rest, checkpoint, outcomes: unpackOutcomes(outcomes!) }
     },
     async probe () {
@@ -52,14 +52,18 @@ export async function threadWriter (options: WriterOptions): Promise<OpenWriter>
   }
 }
 
-/** The thread, asked one thing at a time. */
+/** What an ordinary group takes many times over; a larger one travels in memory of its own. */
+const ROOM_BYTES = 1024 * 1024
+
+/** The thread, asked one thing at a time: so one room is enough for what goes there and what comes back, and nothing is allocated for either. */
 class Thread {
   readonly #worker: Worker
+  readonly #room = new SharedArrayBuffer(ROOM_BYTES)
   #pending: { resolve: (message: FromWriter) => void, reject: (error: Error) => void } | undefined
   dead: Error | undefined
 
   constructor (options: WriterOptions) {
-    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: options satisfies ThreadData, execArgv: [] })
+    this.#worker = new Worker(new URL('./thread.ts', import.meta.url), { workerData: { ...options, room: this.#room } satisfies ThreadData, execArgv: process.execArgv.filter((one) => one.startsWith('--cpu-prof')) })
     this.#worker.on('message', (message: FromWriter) => { this.#taken()?.resolve(message) })
     const died = (error: Error): void => {
       this.dead ??= error
@@ -67,6 +71,11 @@ class Thread {
     }
     this.#worker.on('error', died)
     this.#worker.on('exit', (code) => { died(new Error(`The audit log's writer ended with code ${code}.`)) })
+  }
+
+  place (entries: readonly Entry[]): Promise<FromWriter> {
+    const packed = packEntries(entries, this.#room)
+    return this.next(packed, packed.buffer instanceof ArrayBuffer ? [packed.buffer] : [])
   }
 
   /** Its next message; with nothing said, the one by which it tells that it is ready. */
