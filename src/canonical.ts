@@ -14,6 +14,9 @@ export function canonicalName (name: string): string {
   return text
 }
 
+/** `"name":value`, the part of an object's text that one member makes. */
+export const canonicalMember = (name: string, value: unknown): string => canonicalName(name) + canonical(value)
+
 /** Sorted by UTF-16 code units, as the RFC asks; most objects that we make are in order already. */
 export function sorted (names: string[]): string[] {
   for (let at = 1; at < names.length; at++) if (names[at - 1]! > names[at]!) return names.sort()
@@ -41,7 +44,7 @@ function textOf (value: object): string {
   let text = ''
   for (const name of sorted(Object.keys(members))) {
     const member = members[name]
-    if (member !== undefined) text += (text === '' ? '' : ',') + canonicalName(name) + canonical(member)
+    if (member !== undefined) text += (text === '' ? '' : ',') + canonicalMember(name, member)
   }
   return `{${text}}`
 }
