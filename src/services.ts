@@ -115,7 +115,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     const draws = epochDraws({ store: sqliteEpochs(config.dataDir), audit, epochMs: config.draws.epochHours * 3_600_000, onError: (error) => log('error', 'draws.failed', { error }) })
     closers.push(() => draws.close())
     const chat = makeChat({
-      config, perspectives, policy, experts, audit, cache, flights, draws, limits,
+      config, perspectives, policy, experts, audit, cache, flights, draws, limits, idempotency,
       onError: (error, requestId) => log('error', 'chat.failed', { requestId, error }),
     })
     closers.push(() => chat.close())

@@ -11,17 +11,21 @@ import { disclosePolicy, type Disclosure } from '../disclosure/disclose.ts'
 import type { Draws } from '../draws/draws.ts'
 import { ParallaxError } from '../errors.ts'
 import type { Expert } from '../experts/expert.ts'
+import type { Idempotency } from '../idempotency/idempotency.ts'
+import { keeping } from '../idempotency/keeping.ts'
+import { checkIdempotencyKey, fingerprintOf } from '../idempotency/key.ts'
 import type { Caller } from '../keys/keys.ts'
 import { estimateTokens } from '../limits/estimate.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { Registry } from '../perspectives/registry.ts'
 import type { Policy, Ruling } from '../router/policy.ts'
 import { route, type Route } from '../router/route.ts'
+import { answerAgain, keptDisclosure } from './again.ts'
 import { CacheStatus } from './cache-status.ts'
 import { makeCaster, type Cast } from './cast.ts'
 import { SpokenBefore } from './context.ts'
 import { perform } from './performance.ts'
-import { conversationOf, endUser, parseChatRequest } from './request.ts'
+import { conversationOf, endUser, parseChatRequest, type ChatRequest } from './request.ts'
 import { fixedSpeech } from './speech.ts'
 
 /** What the reply has to say beside its body, filled in as it becomes known: errors carry what applies by then. */
@@ -30,6 +34,8 @@ export interface Told {
   /** Set while the words are a model's (or were a model's when they were cached). */
   byModel?: boolean
   record?: string
+  /** Who was asked, as one word. */
+  asked?: string
   cacheStatus?: string
   /** What is left of the caller's limits. */
   limitHeaders?: Readonly<Record<string, string>>
@@ -68,6 +74,7 @@ export interface ChatRooms {
   readonly flights: Flights
   readonly draws: Draws
   readonly limits: Limits
+  readonly idempotency: Idempotency
   /** Told about failures that the client only sees as `internal_error`. Never given prompts. */
   readonly onError: (error: unknown, requestId: string) => void
 }
@@ -88,10 +95,26 @@ export function makeChat (rooms: ChatRooms): Chat {
   const running = new Map<AbortController, Promise<void>>()
 
   async function answer (call: ChatCall): Promise<ChatReply> {
-    const { told, caller, work } = call
     const request = parseChatRequest(call.body, config.limits)
+    if (call.idempotencyKey === undefined) return answerNew(call, request)
+    const { told, caller } = call
+    const claim = await rooms.idempotency.claim(caller.tenant, checkIdempotencyKey(call.idempotencyKey), fingerprintOf(call.body, call.perspectiveHeader))
+    if (claim.kind === 'new') {
+      return keeping(claim, () => answerNew(call, request), () => told.record && told.disclosure ? { record: told.record, about: keptDisclosure(told.disclosure, told.asked!, told.byModel === true) } : null)
+    }
+    const stream = request.stream === true
+    const admission = await rooms.limits.admit({ key: caller.key, quota: config.quota, stream, tokens: 0 })
+    told.limitHeaders = admission.headers
+    try {
+      return await answerAgain({ reply: claim.reply, audit, facts: { caller, requestId: call.requestId, asked: request.model, stream, user: endUser(request) }, raw: call.raw, told })
+    } finally { void admission.settle(0) }
+  }
+
+  async function answerNew (call: ChatCall, request: ChatRequest): Promise<ChatReply> {
+    const { told, caller, work } = call
     const chosen = route({ body: request.perspective, header: call.perspectiveHeader, model: request.model, keyDefault: caller.defaultPerspective }, rooms.perspectives)
     const ruling = rooms.policy.rule(conversationOf(request), new Date())
+    told.asked = askedName(chosen)
     const stream = request.stream === true
     const admission = await rooms.limits.admit({ key: caller.key, quota: caller.quota, stream, tokens: ruling ? 0 : estimateTokens(request, { completionTokens: config.limits.completionTokens, experts: expertsOf(chosen) }) })
     told.limitHeaders = admission.headers
@@ -99,7 +122,7 @@ export function makeChat (rooms: ChatRooms): Chat {
       const cacheStatus = new CacheStatus(told)
       const wish = cacheWish(request, call.cacheControl)
       const players = ruling
-        ? fixed(ruling, disclosePolicy(askedName(chosen), ruling))
+        ? fixed(ruling, disclosePolicy(told.asked, ruling))
         : await cast(chosen, { caller, requestId: call.requestId, request, wish, cacheStatus: (fate) => { cacheStatus.add(fate) } })
       told.disclosure = players.disclosure
       if (!ruling && wish.onlyIfCached && !players.voices.every(({ speech }) => speech.ready)) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer and there is none.')
@@ -109,7 +132,7 @@ export function makeChat (rooms: ChatRooms): Chat {
       told.byModel = !ruling
       const { reply, over } = perform({
         cast: players, audit, limits: config.limits, raw: call.raw, stream, work, told, cacheStatus,
-        facts: { caller, requestId: call.requestId, asked: request.model, stream, route: askedName(chosen), ruling, user: endUser(request) },
+        facts: { caller, requestId: call.requestId, asked: request.model, stream, route: told.asked, ruling, user: endUser(request) },
         usageWanted: request.stream_options?.include_usage === true,
         whenSaid: (voice, text) => { if (!ruling) spoken.remember(caller.tenant, voice.id, text) },
         onError: (error) => { rooms.onError(error, call.requestId) },
