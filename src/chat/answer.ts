@@ -103,7 +103,7 @@ export function makeChat (rooms: ChatRooms): Chat {
       return keeping(claim, () => answerNew(call, request), () => told.record && told.disclosure ? { record: told.record, about: keptDisclosure(told.disclosure, told.asked!, told.byModel === true) } : null)
     }
     const stream = request.stream === true
-    const admission = await rooms.limits.admit({ key: caller.key, quota: config.quota, stream, tokens: 0 })
+    const admission = await rooms.limits.admit({ key: caller.key, quota: caller.quota, stream, tokens: 0 })
     told.limitHeaders = admission.headers
     try {
       return await answerAgain({ reply: claim.reply, audit, facts: { caller, requestId: call.requestId, asked: request.model, stream, user: endUser(request) }, raw: call.raw, told })
