@@ -7,7 +7,7 @@ import type { Target } from './audit/anchor/target.ts'
 import { urlTarget } from './audit/anchor/url.ts'
 import { witnessTarget } from './audit/anchor/witness.ts'
 import type { AuditLog, StoredRecord } from './audit/log.ts'
-import { openAuditLog } from './audit/open.ts'
+import { openAuditLog, openSharedDatabase } from './audit/open.ts'
 import { adapterTag, perspectiveTag } from './cache/key.ts'
 import { memoryCache } from './cache/memory.ts'
 import { redisCache } from './cache/redis.ts'
@@ -82,6 +82,8 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
   try {
     const audit = await (openers.audit?.(config.dataDir) ?? openAuditLog(config))
     closers.push(() => audit.close())
+    const postgres = await openSharedDatabase(config)
+    if (postgres) closers.push(() => postgres.close())
     const anchors = new Anchors({ tree: audit.tree, schedules: config.audit.anchors.map((one) => ({ target: targetOf(one), everySeconds: one.everySeconds })), log })
     closers.push(() => anchors.close())
     const keys = await openKeyStore({ directory: config.dataDir, audit, quota: config.quota })
@@ -112,7 +114,9 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     closers.push(() => idempotency.close())
     const retention = makeRetention({ audit, cache, idempotency, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })
     closers.push(() => retention.close())
-    const draws = epochDraws({ store: sqliteEpochs(config.dataDir), audit, epochMs: config.draws.epochHours * 3_600_000, onError: (error) => log('error', 'draws.failed', { error }) })
+    // loaded when it is chosen, like the log on PostgreSQL: without it its driver is not needed
+    const epochs = postgres ? (await import('./draws/postgres.ts')).postgresEpochs(postgres.database, postgres.key('draws')) : sqliteEpochs(config.dataDir)
+    const draws = epochDraws({ store: epochs, audit, epochMs: config.draws.epochHours * 3_600_000, onError: (error) => log('error', 'draws.failed', { error }) })
     closers.push(() => draws.close())
     const chat = makeChat({
       config, perspectives, policy, experts, audit, cache, flights, draws, limits, idempotency,

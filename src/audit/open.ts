@@ -2,6 +2,7 @@
 import type { Config } from '../config.ts'
 import { newId } from '../ids.ts'
 import type { AuditLog } from './log.ts'
+import type { Shared } from './postgres/shared.ts'
 import type { AcceptedRestore } from './restore.ts'
 
 export type AuditSettings = Pick<Config, 'dataDir' | 'audit' | 'kek' | 'databaseUrl'>
@@ -15,6 +16,12 @@ export async function openAuditLog (settings: AuditSettings, acceptRestore?: Acc
   return settings.databaseUrl === undefined
     ? (await import('./sqlite.ts')).openSqliteLog(options)
     : (await import('./postgres.ts')).openPostgresLog({ ...options, url: settings.databaseUrl })
+}
+
+/** What the stores beside the log use where gateways share a database; null where there is one gateway. After the log's opening, which knows whether the two belong together. */
+export async function openSharedDatabase (settings: AuditSettings): Promise<Shared | null> {
+  if (settings.databaseUrl === undefined) return null
+  return (await import('./postgres/shared.ts')).openShared({ ...optionsOf(settings), url: settings.databaseUrl })
 }
 
 export interface RotatedLogKey { readonly from: string, readonly to: string, readonly record: string }

@@ -5,6 +5,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { AuditLog } from '../audit/log.ts'
+import { ParallaxError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { drawValue, pick, stickyHash } from '../router/draw.ts'
 import type { Draws } from './draws.ts'
@@ -49,6 +50,7 @@ const SECRET_BYTES = 32
 /** Other replicas may still draw from an epoch that has ended by this one's clock. */
 const GRACE_MS = 60_000
 const TICK_MS = 60_000
+const STORE_RETRY_SECONDS = 5
 const CONVERSATIONS_KEPT = 10_000
 const EPOCHS_KEPT = 64
 /** A conversation that rests longer is drawn anew. */
@@ -110,6 +112,16 @@ export function epochDraws ({ store, audit, epochMs, clock = Date.now, onError }
     return epochOf(kept)
   }
 
+  /** The secret of a draw, or no draw: a store that is away is told like a log that is. */
+  async function secretFor (tenant: string, name: string | null): Promise<Epoch> {
+    try {
+      return name === null ? await now() : await keptBy(tenant, name)
+    } catch (cause) {
+      if (cause instanceof ParallaxError) throw cause
+      throw new ParallaxError('audit_unavailable', 'The secrets of the draws cannot be read or kept, so nothing was drawn. See /readyz for the reason, or ask for one perspective by its name.', { cause, retryAfter: STORE_RETRY_SECONDS })
+    }
+  }
+
   async function tick (): Promise<void> {
     for (const { epoch, secret, leaf } of await store.unrevealed(clock() - GRACE_MS)) {
       await ensure(revealId(leaf), { event: 'revealed', epoch, secret: Buffer.from(secret).toString('base64') })
@@ -124,7 +136,7 @@ export function epochDraws ({ store, audit, epochMs, clock = Date.now, onError }
   return {
     async draw ({ tenant, sticky, request, seed, weights }) {
       const name = sticky === null ? null : stickyHash(sticky)
-      const { epoch, secret } = name === null ? await now() : await keptBy(tenant, name)
+      const { epoch, secret } = await secretFor(tenant, name)
       const value = drawValue(secret, { tenant, sticky: name, request, seed })
       return { epoch, sticky: name, seed, value, chosen: pick(weights, value) }
     },

@@ -32,7 +32,7 @@ export function sqliteEpochs (directory: string): EpochStore {
   const byNumber = db.prepare('SELECT * FROM epoch WHERE epoch = ?')
   const insert = db.prepare('INSERT INTO epoch (epoch, secret, until, leaf, committed) VALUES (?, ?, ?, ?, 0)')
   const unrevealed = db.prepare('SELECT * FROM epoch WHERE revealed = 0 AND committed = 1 AND until < ? ORDER BY epoch')
-  const keep = db.prepare('INSERT INTO conversation VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET used = excluded.used RETURNING epoch')
+  const keep = db.prepare('INSERT INTO conversation VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET used = max(used, excluded.used) RETURNING epoch')
 
   return {
     latest: async () => rowOf(latest.get()),

@@ -1,6 +1,6 @@
 /** What a leaf does to transcripts in its own transaction: erase, let expire, hold, lift. */
 import type { StoreEffect } from '../entry.ts'
-import type { Connection, Database } from './database.ts'
+import type { Connection, Database } from '../../database/database.ts'
 
 /** True for a payload that some hold covers. */
 export const HELD = `EXISTS (SELECT 1 FROM parallax.hold WHERE kind = 'all' OR (kind = 'tenant' AND value = payload.tenant)

@@ -1,5 +1,5 @@
 /** What was erased or let expire on this log since one last looked, by whichever gateway: the copies that each keeps for itself have to follow. */
-import type { Database } from './database.ts'
+import type { Database } from '../../database/database.ts'
 
 const AT_ONCE = 100
 

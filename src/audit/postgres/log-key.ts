@@ -3,7 +3,7 @@ import { newSeed } from '../note.ts'
 import type { LogKeyChange } from '../open.ts'
 import { readKeks, type KekOptions } from '../seal/keyring.ts'
 import { signerFor } from '../signing-key.ts'
-import { openDatabase } from './database.ts'
+import { openDatabase } from '../../database/database.ts'
 import { replicaId } from './replica.ts'
 import { adopt, nobodyElse, replaceLogKey } from './sealing.ts'
 

@@ -1,7 +1,7 @@
 /** The tree's nodes in PostgreSQL. The tree's arithmetic is synchronous, so what it will ask for is fetched first. */
 import type { ReadNode } from '../merkle.ts'
 import { nodesFromTiles, TILE_WIDTH } from '../tile.ts'
-import type { Connection, Database } from './database.ts'
+import type { Connection, Database } from '../../database/database.ts'
 
 /** A tile is eight levels high: only every eighth level is kept. */
 export const KEPT_EVERY = 8

@@ -3,7 +3,7 @@ import type { RecordQuery, StoredRecord } from '../log.ts'
 import type { Keyring } from '../seal/keyring.ts'
 import { unseal } from '../seal/seal.ts'
 import type { RecordReader } from '../stored-log.ts'
-import type { Database } from './database.ts'
+import type { Database } from '../../database/database.ts'
 
 const PAGE_LIMIT = 1000
 /** A page with transcripts ends early past so many bytes. */

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { writePrivate } from '../../private-file.ts'
 import type { LeafDraft } from '../log.ts'
 import { endsFor, lateAnswer, type Began, type Begun } from '../recovery.ts'
-import type { Database } from './database.ts'
+import type { Database } from '../../database/database.ts'
 
 const FILE = 'replica.id'
 const AT_ONCE = 200

@@ -3,7 +3,7 @@ import type { Keyring } from '../seal/keyring.ts'
 import { newRecordKey, rewrap, seal, unwrap, wrap, type RecordKey } from '../seal/seal.ts'
 import type { Entry } from '../entry.ts'
 import { newSeed } from '../note.ts'
-import { transaction, type Connection, type Database } from './database.ts'
+import { transaction, type Connection, type Database } from '../../database/database.ts'
 
 const REWRAP_LEAVES = 1000
 /** Replicas start together, and keys are changed while they run: one after the other through here. */

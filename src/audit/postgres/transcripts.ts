@@ -2,7 +2,7 @@
 import { subjectOf } from '../entry.ts'
 import { holdsOf, type NamedRow } from '../holds.ts'
 import type { Transcripts } from '../log.ts'
-import type { Database } from './database.ts'
+import type { Database } from '../../database/database.ts'
 import { HELD } from './effects.ts'
 import type { Reader } from './reader.ts'
 

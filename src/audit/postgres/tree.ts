@@ -5,7 +5,7 @@ import type { LogTree } from '../log.ts'
 import { consistencyProof, inclusionProof } from '../merkle.ts'
 import { openNote, parseCheckpoint, parseVerifier, type Checkpoint, type Signer } from '../note.ts'
 import { entryBundle, TILE_WIDTH, tileWidth, tlogProof, type Tile } from '../tile.ts'
-import type { Database } from './database.ts'
+import type { Database } from '../../database/database.ts'
 import { nodesFor, readTiles } from './nodes.ts'
 
 export function postgresTree (db: Database, { name, verifier }: Pick<Signer, 'name' | 'verifier'>, newest: () => string, refresh: () => Promise<void>): LogTree {

@@ -6,7 +6,7 @@ import type { LatestCheckpoint } from '../latest-checkpoint.ts'
 import { packEntries, type Outcome, type Placed } from '../packet.ts'
 import { keyringOf, type Keyring } from '../seal/keyring.ts'
 import type { Writer, Written } from '../writer.ts'
-import { reasonOf, type Database } from './database.ts'
+import { reasonOf, type Database } from '../../database/database.ts'
 import { adopt, rewrapSome, sealEntries } from './sealing.ts'
 import type { Sequencer } from './sequencer.ts'
 

@@ -1,4 +1,7 @@
-/** Connections to the PostgreSQL log, as its promise wants them: commits that wait for the disk. Works through a pooler in transaction mode: nothing here outlives a transaction. */
+/**
+ * Connections to the one PostgreSQL database that replicas share, as the log's promise wants them: commits that wait for the disk.
+ * Works through a pooler in transaction mode: nothing here outlives a transaction. Knows nothing of what the tables mean.
+ */
 import pg from 'pg'
 import { migrate } from './schema.ts'
 
@@ -24,9 +27,9 @@ export function addressOf (url: string): string {
   } catch { return 'the database of DATABASE_URL' }
 }
 
-/** Connections of their own for those who only read: what they ask for, however much and slow, takes none from the log's writer. */
-export function openPool (url: string): Database {
-  const pool = new pg.Pool({ connectionString: url, max: CONNECTIONS, connectionTimeoutMillis: CONNECT_MS, query_timeout: STATEMENT_MS, idleTimeoutMillis: 30_000, types, application_name: 'parallax' })
+/** Connections of their own for those who only read, or who only share the database: what they ask for, however much and slow, takes none from the log's writer. */
+export function openPool (url: string, connections = CONNECTIONS): Database {
+  const pool = new pg.Pool({ connectionString: url, max: connections, connectionTimeoutMillis: CONNECT_MS, query_timeout: STATEMENT_MS, idleTimeoutMillis: 30_000, types, application_name: 'parallax' })
   // a connection that dies while nobody uses it: the next one says so to whoever needs it
   pool.on('error', () => {})
   // and one that dies in somebody's hands fails the query that he waits for
@@ -35,8 +38,8 @@ export function openPool (url: string): Database {
 }
 
 /** Rejects, for people, where it cannot be reached, does not wait for its disk, or is newer than this program. */
-export async function openDatabase (url: string): Promise<Database> {
-  const pool = openPool(url)
+export async function openDatabase (url: string, connections = CONNECTIONS): Promise<Database> {
+  const pool = openPool(url, connections)
   try {
     const client = await pool.connect()
     try {

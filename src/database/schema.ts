@@ -1,4 +1,4 @@
-/** The tables of the PostgreSQL log, as numbered steps that only go forward. */
+/** The tables of the PostgreSQL database, of all rooms that keep something there, as numbered steps that only go forward. */
 import type { PoolClient } from 'pg'
 
 /** Step n brings a database from version n to n + 1. Never change one that was released: add another. */
@@ -53,6 +53,17 @@ const STEPS: readonly string[] = [
   'CREATE INDEX payload_kek ON parallax.payload (kek) WHERE state = \'present\'',
   // so that each gateway hears soon of what the others took away
   'CREATE INDEX leaf_removal ON parallax.leaf (idx) WHERE type IN (\'erasure\', \'payload.expired\')',
+  // draws: a secret is sealed until it is revealed, and then stands in the log for everybody
+  `CREATE TABLE parallax.draw_epoch (
+     epoch bigint PRIMARY KEY,
+     secret bytea NOT NULL,
+     until bigint NOT NULL,
+     leaf uuid NOT NULL UNIQUE,
+     committed boolean NOT NULL DEFAULT false,
+     revealed boolean NOT NULL DEFAULT false
+   );
+   CREATE TABLE parallax.draw_conversation (name text PRIMARY KEY, epoch bigint NOT NULL REFERENCES parallax.draw_epoch (epoch), used bigint NOT NULL);
+   CREATE INDEX draw_conversation_used ON parallax.draw_conversation (used);`,
 ]
 
 /** Under a lock of its own, for replicas start together. Throws where the database is newer than this program. */
@@ -65,7 +76,7 @@ export async function migrate (client: PoolClient): Promise<void> {
     await client.query('CREATE TABLE IF NOT EXISTS parallax.schema_version (single boolean PRIMARY KEY DEFAULT true CHECK (single), version int NOT NULL)')
     await client.query('INSERT INTO parallax.schema_version (version) VALUES (0) ON CONFLICT DO NOTHING')
     const { version } = (await client.query<{ version: number }>('SELECT version FROM parallax.schema_version')).rows[0]!
-    if (version > STEPS.length) throw new Error(`The audit log has schema version ${version}, this program knows ${STEPS.length}. Start the newer program that wrote it.`)
+    if (version > STEPS.length) throw new Error(`The database has schema version ${version}, this program knows ${STEPS.length}. Start the newer program that wrote it.`)
     for (const step of STEPS.slice(version)) await client.query(step)
     await client.query('UPDATE parallax.schema_version SET version = $1', [STEPS.length])
     await client.query('COMMIT')
