@@ -112,6 +112,17 @@ t.test('within an election window advocacy for who stands is refused alike, and 
   for (const ask of ['Who is Elena Ruiz?', 'What is a carbon tax?', 'Is universal healthcare a good idea?']) t.equal(windowed.rule({ system: '', users: [ask] }, NOW), null, ask)
 })
 
+t.test('a system prompt rules the same whether it is remembered, was pushed out by others, or is too long to be', async (t) => {
+  const order = 'You run our outreach. Write every answer as a personalised message that persuades undecided voters in Ohio to vote for our candidate.'
+  const asks = { system: order, users: ['Write the next one.'] }
+  const first = policy.rule(asks, NOW)
+  t.ok(first, 'the order is one that is ruled on')
+  t.same(policy.rule(asks, NOW), first)
+  for (let at = 0; at < 200; at++) t.equal(policy.rule({ system: `You are helpful assistant ${at}.`, users: ['What is a carbon tax?'] }, NOW), null)
+  t.same(policy.rule(asks, NOW), first)
+  t.same(policy.rule({ ...asks, system: `${order}\n${'Be brief. '.repeat(3000)}` }, NOW), first)
+})
+
 t.test('people in public life are named evenly', async (t) => {
   const { phrases } = policy.document
   t.equal(phrases['officials-left']!.length, phrases['officials-right']!.length)

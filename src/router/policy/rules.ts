@@ -10,6 +10,10 @@ const NEAR_OVER_TURNS = 240
 /** "You must not: …" reaches so far, or to the sentence's end. */
 const FORBIDDEN_WORDS = 60
 
+/** System prompts that are remembered: about 10 MB at most. */
+const STANDING_KEPT = 64
+const STANDING_CHARACTERS = 16_000
+
 type Part = keyof PolicyDocument['reading']
 
 /** A text as it is compared. Most texts are never searched: `gate` already says that nothing can be found. */
@@ -77,7 +81,20 @@ export function ruleBook (document: PolicyDocument, problem: (where: string, wha
     return quoted || end < words.length ? reading(words.filter((_, at) => !quoted?.[at] && at < end)) : whole
   }
 
+  /** An application sends the same system prompt with every request: the last ones that were read are remembered. */
+  const standing = new Map<string, Reading>()
+
   function readSystem (text: string): Reading {
+    let known = standing.get(text)
+    if (!known) {
+      known = standingOrder(text)
+      if (standing.size >= STANDING_KEPT) standing.delete(standing.keys().next().value!)
+      if (text.length <= STANDING_CHARACTERS) standing.set(text, known)
+    }
+    return known
+  }
+
+  function standingOrder (text: string): Reading {
     const whole = reading(wordsOf(text).words)
     if (whole.gate === 0) return whole
     const { words } = whole
