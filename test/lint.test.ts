@@ -21,6 +21,9 @@ const FORBIDDEN: [folder: string, imported: string, words: RegExp][] = [
   ['src/cache', '../../chat/answer.ts', /cache does not know this room/],
   ['src/completion', '../../cache/cache.ts', /completion does not know this room/],
   ['src/limits', '../../keys/key.ts', /limits does not know this room/],
+  ['src/limits', '../../idempotency/key.ts', /limits does not know this room/],
+  ['src/idempotency', '../../chat/answer.ts', /idempotency does not know this room/],
+  ['src/idempotency', '../../limits/limits.ts', /idempotency does not know this room/],
   ['src/experts', '../../engine/engine.ts', /experts does not know this room/],
   ['src/engine', '../../experts/expert.ts', /engine does not know this room/],
   ['src/audit', '../../chat/answer.ts', /audit does not know this room/],
@@ -45,6 +48,8 @@ const ALLOWED: [folder: string, imported: string][] = [
   ['src/experts', 'undici'],
   ['src/cache', '../../completion/completion.ts'],
   ['src/cache', 'ioredis'],
+  ['src/limits', 'ioredis'],
+  ['src/idempotency', 'ioredis'],
   ['plugins', 'fastify'],
 ]
 

@@ -1,9 +1,10 @@
 /** The Idempotency-Keys of all replicas that share a Redis. A key's place names the record of its answer, the record's place holds it: to empty the latter is to forget it. */
 import { hash, randomUUID } from 'node:crypto'
 import type { Redis } from '../redis.ts'
+import { seal, unseal } from '../sealed.ts'
 import { GUARD_MS, REPLY_BYTES, type Idempotency, type KeptReply } from './idempotency.ts'
 import { conflict, inFlight, unavailable, unforgotten } from './refusal.ts'
-import { markOf, placeOf, seal, sealingKey, unseal } from './sealed.ts'
+import { markOf, placeOf, sealingKey } from './place.ts'
 
 export interface RedisIdempotencyOptions {
   readonly redis: Redis
@@ -116,9 +117,13 @@ export function redisIdempotency ({ redis: client, namespace, ttlMs, leaseMs = L
         case 'conflict': counts.conflict++; throw conflict()
         case 'in_flight': counts.in_flight++; throw inFlight()
         case 'replay': {
-          const reply = await surely(async () => JSON.parse(unseal(sealing, sealed!)) as KeptReply)
+          const text = unseal(sealing, sealed!)
+          if (text === undefined) {
+            counts.unavailable++
+            throw unavailable(new Error('The kept answer is not as it was written.'))
+          }
           counts.replayed++
-          return { kind: 'replay', reply }
+          return { kind: 'replay', reply: JSON.parse(text) as KeptReply }
         }
       }
       counts.new++
