@@ -44,7 +44,7 @@ async function replica (t: Test, url: string, settings: object) {
   return { child: child as ChildProcess, go: async () => { child.stdin.write('go\n'); return JSON.parse(await said()) as { admitted: number, refused: number } } }
 }
 
-t.test('two processes whose clocks differ by an hour share one limit: L, not 2 L', { skip }, async (t) => {
+t.test('two processes whose clocks differ by an hour share one limit: L, not 2 L (litellm 40291)', { skip }, async (t) => {
   const url = server!.database()
   const quota = { ...UNLIMITED, requestsPerMinute: 40 }
   const replicas = await Promise.all([0, 3_600_000].map((clockAheadMs) => replica(t, url, { quota, asks: 100, clockAheadMs })))
