@@ -108,6 +108,20 @@ t.test('a Redis that is down, hangs or forgets: refused within the bound, and we
   await t.rejects(limits.admit(ask), { code: 'rate_limit_exceeded' }, 'what a lost window had reserved is not given back to its successor')
 })
 
+t.test('a Redis that is not there yet is no reason not to start', { skip }, async (t) => {
+  const server = (await startRedis(t))!
+  await server.stop()
+  const started = performance.now()
+  const { limits, states } = await connect(t, server.database())
+  t.ok(performance.now() - started < 3000)
+  const ask = { key: 'k_1', quota: { ...UNLIMITED, requestsPerMinute: 5 }, tokens: 0, stream: false }
+  await t.rejects(limits.admit(ask), { code: 'limits_unavailable' })
+  t.match(states, [/ECONNREFUSED/])
+  await server.start()
+  t.ok(await until(() => limits.admit(ask).catch(() => null)))
+  t.match(states, [/ECONNREFUSED/, null])
+})
+
 t.test('nothing of a key stays in Redis for ever', { skip }, async (t) => {
   const url = server!.database()
   const { limits, redis } = await connect(t, url)
