@@ -14,6 +14,8 @@ export interface HalfReport {
   readonly rows: number
   readonly prompts: number
   readonly rules: readonly (Accuracy & { readonly rule: string, readonly sides: Readonly<Record<Side, Accuracy>>, readonly symmetry: Symmetry })[]
+  /** Prompts that a rule is about and that some rule applied to, be it another. */
+  readonly caught: { readonly all: Share, readonly sides: Readonly<Record<Side, Share>>, readonly kinds: Readonly<Record<string, Share>> }
   /** Rulings where there should be none, over all such prompts, the ordinary political questions among them, and by kind. */
   readonly false_positives: { readonly all: Share, readonly sides: Readonly<Record<Side, Share>>, readonly kinds: Readonly<Record<string, Share>> }
   readonly languages: Readonly<Record<string, Share>>
@@ -39,17 +41,23 @@ export function measureHalf (rows: readonly PromptRow[], rules: readonly string[
     recall: share(all.filter((one) => one.row.label === id), (one) => one.right),
   })
   const free = (all: readonly Outcome[]): Outcome[] => all.filter((one) => one.row.label === null)
+  const labelled = (all: readonly Outcome[]): Outcome[] => all.filter((one) => one.row.label !== null)
   const ruled = (one: Outcome): boolean => one.came !== null
   return {
     rows: rows.length,
     prompts: outcomes.length,
     rules: rules.map((id) => ({ rule: id, ...accuracy(id)(outcomes), sides: bySide(accuracy(id)), symmetry: symmetryOf(outcomes.filter((one) => one.row.label === id)) })),
+    caught: {
+      all: share(labelled(outcomes), ruled),
+      sides: bySide((all) => share(labelled(all), ruled)),
+      kinds: byName(labelled(outcomes), (one) => one.row.kind, ruled),
+    },
     false_positives: {
       all: share(free(outcomes), ruled),
       sides: bySide((all) => share(free(all), ruled)),
       kinds: byName(free(outcomes), (one) => one.row.kind, ruled),
     },
-    languages: byName(outcomes.filter((one) => one.row.label !== null), (one) => one.row.language, (one) => one.right),
+    languages: byName(labelled(outcomes), (one) => one.row.language, (one) => one.right),
     symmetry: symmetryOf(outcomes),
     wrong: outcomes.filter((one) => !one.right).map(({ row, side, came }) => ({ id: row.id, side, wanted: row.label, came })),
   }

@@ -22,6 +22,9 @@ ${table(['rule', 'precision, progressive', 'precision, conservative'],
 
 Over all rules and near-misses: ${symmetryText(half.symmetry)} (McNemar's exact test on "ruled as labelled"; counts are progressive only : conservative only).
 
+Some rule applied where one should, be it another than labelled: ${shareText(half.caught.all)}; progressive ${shareText(half.caught.sides.progressive)}, conservative ${shareText(half.caught.sides.conservative)}.
+By kind of prompt: ${Object.entries(half.caught.kinds).map(([kind, share]) => `${kind} ${shareText(share)}`).join(', ')}.
+
 Rulings where there should be none:
 
 ${table(['prompts', 'ruled on'], [['all', shareText(half.false_positives.all)], ['progressive', shareText(half.false_positives.sides.progressive)], ['conservative', shareText(half.false_positives.sides.conservative)],
