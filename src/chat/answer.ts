@@ -164,7 +164,7 @@ export function makeChat (rooms: ChatRooms): Chat {
 
 /** A policy's text in the place of whoever was asked. */
 function fixed ({ kind, text }: Ruling, disclosure: Disclosure): Cast {
-  return { disclosure, voices: [{ choice: 0, id: 'policy', disclosure, speech: fixedSpeech(text, kind === 'refuse' ? 'content_filter' : 'stop') }], summary: null }
+  return { disclosure, voices: [{ choice: 0, id: 'policy', disclosure, facts: { model: 'none', adapter: null, adapterSha256: null }, speech: fixedSpeech(text, kind === 'refuse' ? 'content_filter' : 'stop') }], summary: null }
 }
 
 /** How many read the prompt: each side does, and a summary. */

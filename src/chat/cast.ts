@@ -28,6 +28,8 @@ export interface Voice {
   /** Perspective id, or "blend". */
   readonly id: string
   readonly disclosure: Disclosure
+  /** Of the expert that was found for it: another may take its place meanwhile. */
+  readonly facts: ExpertFacts
   readonly speech: Speech
 }
 
@@ -83,7 +85,7 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     const words = once(nameOf(id, manner, context, facts), () => disclose(perspective, { ...manner, context }, facts, config.provider))
     const disclosure = manner.draw ? withDraw(words, manner.draw) : words
     const expert = experts.get(id)
-    return { choice, id, disclosure, speech: await speech(expert ?? unserved(id), expertRequest(call.request), { perspectives: [id], manner, facts: [facts] }, id, call) }
+    return { choice, id, disclosure, facts, speech: await speech(expert ?? unserved(id), expertRequest(call.request), { perspectives: [id], manner, facts: [facts] }, id, call) }
   }
 
   async function speech (expert: Expert | ParallaxError, request: Readonly<Record<string, unknown>>, scope: Scope, id: string, call: CastCall): Promise<Speech> {
@@ -127,7 +129,7 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     const contexts = perspectives.map(({ id }) => rooms.spoken.of(call.request, call.caller.tenant, id))
     const manner = { mode: 'distributional', mixture: 'blend', weights, context: contexts.every((context) => context === 'fresh') ? 'fresh' : 'mixed' } as const
     const disclosure = once(nameOf('blend', manner, manner.context, expert.facts), () => discloseBlend(perspectives, manner, expert.facts, parts.map((part) => part.expert.facts), config.provider))
-    return alone({ choice: 0, id: 'blend', disclosure, speech: await speech(expert, expertRequest(call.request), { perspectives: perspectives.map(({ id }) => id), manner, facts: parts.map((part) => part.expert.facts) }, perspectives.map(({ id }) => id).join('" and "'), call) })
+    return alone({ choice: 0, id: 'blend', disclosure, facts: expert.facts, speech: await speech(expert, expertRequest(call.request), { perspectives: perspectives.map(({ id }) => id), manner, facts: parts.map((part) => part.expert.facts) }, perspectives.map(({ id }) => id).join('" and "'), call) })
   }
 
   async function sideBySide ({ perspectives, weights, summary }: Overton, call: CastCall): Promise<Cast> {
@@ -137,7 +139,7 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     const voices = await Promise.all(perspectives.map((one, choice) => voice(one, { mode: 'overton', weights }, choice, call)))
     const last = summary && await summaryVoice(summary, weights, perspectives.length, call)
     const all = last ? [...voices, last.voice] : voices
-    const speakers = [...perspectives, ...(summary ? [summary] : [])].map(factsOf)
+    const speakers = all.map(({ facts }) => facts)
     const name = `both ${all.map(({ disclosure }) => disclosure.headers['perspective']).join()}`
     return { disclosure: once(name, () => discloseSideBySide(all.map(({ disclosure }) => disclosure), weights, speakers, config.provider)), voices, summary: last }
   }
@@ -150,7 +152,7 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     const available = expert instanceof Error ? null : expert.availability()
     const silent = expert instanceof Error ? expert : available!.ok ? null : new ParallaxError('expert_unavailable', `The summary cannot be written: ${available!.reason}`, { retryAfter: available!.retryAfter })
     return {
-      voice: { choice, id: by.id, disclosure, speech: silentSpeech(silent ?? new Error('a summary has nothing to say before the others')) },
+      voice: { choice, id: by.id, disclosure, facts, speech: silentSpeech(silent ?? new Error('a summary has nothing to say before the others')) },
       about: (answers) => silent ? silentSpeech(silent) : expertSpeech(expert as Expert, summaryRequest(call.request, answers), null, () => {}),
     }
   }
