@@ -80,7 +80,8 @@ t.test('gateways with a log of their own see nothing of each other', { skip }, a
 
 t.test('a Redis that is full does not keep, still answers, and still forgets and evicts', { skip }, async (t) => {
   const server = (await startRedis(t, ['--maxmemory', '4mb', '--maxmemory-policy', 'noeviction']))!
-  const cache = await open(t, server.database())
+  const url = server.database()
+  const [cache, raw] = [await open(t, url), server.client(url)]
   const kept: [string, ReturnType<typeof answer>][] = []
   for (let at = 0; at < 100; at++) {
     const one = answer('x'.repeat(100_000), [at % 2 ? 'adapter:odd' : 'adapter:even'])
@@ -89,8 +90,12 @@ t.test('a Redis that is full does not keep, still answers, and still forgets and
   t.ok(kept.length > 3 && kept.length < 60, `${kept.length} were kept`)
   const [[first, gone]] = kept as [[string, ReturnType<typeof answer>]]
   same(t, await cache.get(first), gone)
+  // over its limit by far: it takes nothing new at all, not even the note that something was forgotten
+  await raw.config('SET', 'maxmemory', '1mb')
+  t.equal(await cache.set(keyOf('full'), answer('small'), 60), false)
   await cache.forget(new Set([gone.source]))
   t.equal(await cache.get(first), undefined)
+  await raw.config('SET', 'maxmemory', '4mb')
   await cache.evict('adapter:odd')
   t.equal(await cache.get(kept[1]![0]), undefined)
   same(t, await cache.get(kept[2]![0]), kept[2]![1])
