@@ -95,7 +95,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     const configured = { config: serving, perspectives: perspectives.list(), policy, experts, audit }
     await recordConfiguration(configured)
     if (engine) recordModels(engine, configured, (error) => log('error', 'model.unrecorded', { error }))
-    const shared = redis && config.cache.enabled ? redisCache({ redis: await redis('cache'), namespace: audit.tree.origin }) : null
+    const shared = redis && config.cache.enabled && config.cache.bytes > 0 ? redisCache({ redis: await redis('cache'), namespace: audit.tree.origin }) : null
     const cache = shared ?? memoryCache(config.cache.enabled ? config.cache.bytes : 0)
     const flights = makeFlights(cache, shared?.claims)
     closers.push(() => cache.close())

@@ -92,15 +92,22 @@ export function redisLink ({ redis, scripts, waitMs: usual = WAIT_MS }: LinkOpti
       const now = life
       if (now === undefined || suspect) return Promise.resolve(undefined)
       return new Promise((resolve) => {
+        let owed = true
         const timer = setTimeout(() => {
-          doubt()
-          resolve(undefined)
+          // where it was this process that had no time, the reply is there by now: it is read first
+          setImmediate(() => {
+            if (!owed) return
+            doubt()
+            resolve(undefined)
+          })
         }, waitMs)
         command(redis, now).then((reply) => {
+          owed = false
           clearTimeout(timer)
           if (suspect) trust()
           resolve(reply)
         }, (error: Error) => {
+          owed = false
           clearTimeout(timer)
           // a refusal is an answer
           if (error.name === 'ReplyError') errors++

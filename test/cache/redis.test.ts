@@ -165,6 +165,19 @@ for (const [name, down, back] of troubles) {
   })
 }
 
+t.test('a process that had no time for a while does not take Redis for slow', { skip }, async (t) => {
+  const cache = await open(t, started!.database(), USUAL)
+  await cache.set(keyOf('k'), answer('kept'), 60)
+  for (let at = 0; at < 3; at++) {
+    const asked = cache.get(keyOf('k'))
+    // the question leaves, the reply comes while this goes on
+    await new Promise((resolve) => setImmediate(resolve))
+    for (const end = performance.now() + 2 * WAIT_MS; performance.now() < end;);
+    t.ok(await asked)
+  }
+  t.equal(cache.counts().errors, 0)
+})
+
 t.test('a server that is no Redis, or none at all, is a miss and never an error', async (t) => {
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
