@@ -15,7 +15,7 @@ import type { Idempotency } from '../idempotency/idempotency.ts'
 import { keeping } from '../idempotency/keeping.ts'
 import { checkIdempotencyKey, fingerprintOf } from '../idempotency/key.ts'
 import type { Caller } from '../keys/keys.ts'
-import { estimateTokens } from '../limits/estimate.ts'
+import { estimateTokens, promptTokens } from '../limits/estimate.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { Registry } from '../perspectives/registry.ts'
 import type { Policy, Ruling } from '../router/policy.ts'
@@ -41,6 +41,8 @@ export interface Told {
   limitHeaders?: Readonly<Record<string, string>>
   /** The answer is one that was given before, to the same Idempotency-Key. */
   replayed?: boolean
+  /** Voices of an answer that failed, where others did not. */
+  failed?: number
   /** For the metrics: prompt and completion tokens; milliseconds from the request to the first words. */
   tokens?: readonly [number, number] | null
   /** Pieces of a stream that were sent. */
@@ -98,16 +100,23 @@ export function makeChat (rooms: ChatRooms): Chat {
     const request = parseChatRequest(call.body, config.limits)
     if (call.idempotencyKey === undefined) return answerNew(call, request)
     const { told, caller } = call
-    const claim = await rooms.idempotency.claim(caller.tenant, checkIdempotencyKey(call.idempotencyKey), fingerprintOf(call.body, call.perspectiveHeader))
+    const claim = await rooms.idempotency.claim(caller.tenant, checkIdempotencyKey(call.idempotencyKey), fingerprintOf(call.body, call.perspectiveHeader)).catch(async (refusal: unknown) => {
+      // a refusal is a record: a flood of them has to meet the limits too
+      await counted(call, request)
+      throw refusal
+    })
     if (claim.kind === 'new') {
-      return keeping(claim, () => answerNew(call, request), () => told.record && told.disclosure ? { record: told.record, about: keptDisclosure(told.disclosure, told.asked!, told.byModel === true) } : null)
+      return keeping(claim, () => answerNew(call, request), () => told.record && told.disclosure && !told.failed ? { record: told.record, about: keptDisclosure(told.disclosure, told.asked!, told.byModel === true) } : null)
     }
-    const stream = request.stream === true
-    const admission = await rooms.limits.admit({ key: caller.key, quota: caller.quota, stream, tokens: 0 })
+    await counted(call, request)
+    return answerAgain({ reply: claim.reply, audit, facts: { caller, requestId: call.requestId, asked: request.model, stream: request.stream === true, user: endUser(request) }, raw: call.raw, told })
+  }
+
+  /** A request that costs no token. */
+  async function counted ({ caller, told }: ChatCall, request: ChatRequest): Promise<void> {
+    const admission = await rooms.limits.admit({ key: caller.key, quota: caller.quota, stream: request.stream === true, tokens: 0 })
     told.limitHeaders = admission.headers
-    try {
-      return await answerAgain({ reply: claim.reply, audit, facts: { caller, requestId: call.requestId, asked: request.model, stream, user: endUser(request) }, raw: call.raw, told })
-    } finally { void admission.settle(0) }
+    await admission.settle(0)
   }
 
   async function answerNew (call: ChatCall, request: ChatRequest): Promise<ChatReply> {
@@ -138,7 +147,7 @@ export function makeChat (rooms: ChatRooms): Chat {
         onError: (error) => { rooms.onError(error, call.requestId) },
         whenOver: () => {
           running.delete(work)
-          void admission.settle(spentTokens(told, work.signal))
+          void admission.settle(spentTokens(told, work.signal, () => promptTokens(request) * expertsOf(chosen)))
         },
       })
       running.set(work, over)
@@ -170,8 +179,8 @@ function fixed ({ kind, text }: Ruling, disclosure: Disclosure): Cast {
 /** How many read the prompt: each side does, and a summary. */
 const expertsOf = (chosen: Route): number => chosen.mode === 'overton' ? chosen.perspectives.length + (chosen.summary ? 1 : 0) : 1
 
-/** What an answer cost: what the experts counted; of one that was left, what had been said by then, a token a piece; nothing of one that failed. */
-const spentTokens = ({ tokens, pieces = 0 }: Told, { aborted }: AbortSignal): number => tokens ? tokens[0] + tokens[1] : aborted ? pieces : 0
+/** What an answer cost: what the experts counted; of one that was left, the prompt and what had been said by then, a token a piece; nothing of one that failed. */
+const spentTokens = ({ tokens, pieces = 0 }: Told, { aborted }: AbortSignal, prompt: () => number): number => tokens ? tokens[0] + tokens[1] : aborted ? prompt() + pieces : 0
 
 /** Who was asked, as one word. */
 const askedName = (chosen: Route): string => chosen.mode === 'steerable' ? chosen.perspective.id : chosen.mode === 'overton' ? 'both' : chosen.mixture

@@ -17,7 +17,7 @@ export interface SideBySide {
   /** The log's name, for the receipts. */
   readonly origin: string
   readonly signal: AbortSignal
-  readonly told: { tokens?: readonly [number, number] | null, pieces?: number, firstChunkMs?: number }
+  readonly told: { tokens?: readonly [number, number] | null, pieces?: number, failed?: number, firstChunkMs?: number }
   readonly explain: (error: unknown) => unknown
   /** Given each voice's text once it is on record. */
   readonly whenSaid: (voice: Voice, text: string) => void
@@ -75,6 +75,7 @@ export async function answerSideBySide (job: SideBySide): Promise<string> {
     const receipt = await exchange.end({ choice: voice.choice, status: brokenStatus(error), answer: Buffer.from(text), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: ['error'], source: null, error }) })
     texts.set(voice.choice, withMember(text, 'audit', receiptMember(exchange.record, receipt, origin)))
   }))
+  job.told.failed = failed.length
   job.told.tokens = sum(heard.map((one) => one.spent ? tokensOf(one.completion['usage']) : [0, 0]))
   const head = JSON.stringify({ id: frame.id, object: 'chat.completion', created: frame.created, model: frame.disclosure.model, usage: addUsages(heard.map((one) => one.completion['usage'])), perspective: frame.disclosure.member, audit: { record: exchange.record, origin } })
   return `${head.slice(0, -1)},"choices":[${[...texts].sort(([a], [b]) => a - b).map(([, text]) => text).join(',')}]}`

@@ -138,7 +138,7 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
       return
     }
     const error = asError(thrown)
-    failed++
+    job.told.failed = ++failed
     firstError ??= error
     try {
       await close(voice, present({ choices: [failedChoice({ voice, error }, 'delta')] }), { status: brokenStatus(error), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: ['error'], source: null, error }) })

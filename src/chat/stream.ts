@@ -20,7 +20,7 @@ export interface Relay {
   /** The client asked for the usage chunk; the upstream is always asked. */
   readonly usageWanted: boolean
   /** Told for the metrics. */
-  readonly told: { tokens?: readonly [number, number] | null, pieces?: number, firstChunkMs?: number }
+  readonly told: { tokens?: readonly [number, number] | null, pieces?: number, failed?: number, firstChunkMs?: number }
   /** Given the first choice's text once it is complete and on record. */
   readonly whenSaid: (text: string) => void
   /** Turns whatever was thrown into what the client is told and the log records. */

@@ -35,8 +35,11 @@ function messageSize ({ content, name, tool_calls: calls }: Readonly<Record<stri
   return said + sizeOf(name) + sizeOf(calls)
 }
 
+/** What one expert reads. */
+export const promptTokens = (request: CostingRequest): number =>
+  Math.ceil(request.messages.reduce((sum, message) => sum + messageSize(message), sizeOf(request.tools)) / BYTES_A_TOKEN)
+
 export function estimateTokens (request: CostingRequest, { completionTokens, experts = 1 }: EstimateOptions): number {
-  const bytes = request.messages.reduce((sum, message) => sum + messageSize(message), sizeOf(request.tools))
   const answer = request.max_completion_tokens ?? request.max_tokens ?? completionTokens
-  return (Math.ceil(bytes / BYTES_A_TOKEN) + answer * (request.n ?? 1)) * experts
+  return (promptTokens(request) + answer * (request.n ?? 1)) * experts
 }

@@ -66,3 +66,24 @@ t.test('while the first is answered the second waits its turn; what failed may b
   await (await gateway.ask({ model: 'B', messages: QUESTION, stream: true }, broken)).text()
   t.match(await (await gateway.ask({ model: 'B', messages: QUESTION, stream: true }, broken)).text(), /\[DONE\]/, 'a stream that broke is not the answer')
 })
+
+t.test('an answer in which one side failed is not the answer: whoever comes again gets both', async (t) => {
+  for (const stream of [false, true]) {
+    const gateway = await build(t)
+    const again = key()
+    gateway.upstreams.conservative.replyNext(upstream.htmlError(500))
+    await (await gateway.ask({ model: 'both', messages: QUESTION, stream }, again)).text()
+    const retried = await gateway.ask({ model: 'both', messages: QUESTION, stream }, again)
+    t.equal(retried.headers.get('idempotency-replayed'), null)
+    t.notMatch(await retried.text(), /"finish_reason":"error"/)
+  }
+})
+
+t.test('refused keys meet the limits, so that a flood of them writes no records', async (t) => {
+  const gateway = await build(t, { config: { quota: { requestsPerMinute: 3 } } })
+  const again = key()
+  await (await gateway.ask({ model: 'A', messages: QUESTION }, again)).arrayBuffer()
+  const statuses: number[] = []
+  for (let at = 0; at < 5; at++) statuses.push((await gateway.ask({ model: 'B', messages: QUESTION }, again)).status)
+  t.same(statuses, [422, 422, 429, 429, 429])
+})
