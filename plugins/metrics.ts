@@ -60,32 +60,35 @@ export default plugin(async (app: FastifyInstance) => {
     collect () { for (const [to, all] of anchorsByKind()) if (all.every((one) => one.at !== null)) this.set({ to }, (Date.now() - Math.min(...all.map((one) => one.at!))) / 1000) },
   })
 
-  // a child bound to its labels is found once, not hashed anew at every reply
-  const children = new Map<Counter, Map<string, { inc (by?: number): void }>>()
-  const count = (counter: Counter, labels: Record<string, string | number>, by = 1): void => {
-    let known = children.get(counter)
-    if (!known) children.set(counter, known = new Map())
-    const key = Object.values(labels).join('|')
-    let child = known.get(key)
-    if (!child) known.set(key, child = counter.labels(labels))
-    child.inc(by)
-  }
+  /** All that a kind of reply counts in, bound to its labels once and not hashed anew at every reply. */
+  const bind = (method: string, route: string, status: number, perspective: string, mode: string) => ({
+    requests: requests.labels({ method, route, status }),
+    duration: duration.labels({ route }),
+    answers: answers.labels({ perspective, mode, status }),
+    firstChunk: firstChunk.labels({ perspective }),
+    tokensIn: tokens.labels({ perspective, direction: 'in' }),
+    tokensOut: tokens.labels({ perspective, direction: 'out' }),
+  })
+  const bound = new Map<string, ReturnType<typeof bind>>()
 
   app.decorate('metrics', register)
   app.addHook('onResponse', (request, reply, done) => {
+    const { told, method } = request
     const route = request.routeOptions.url ?? '(none)'
-    count(requests, { method: request.method, route, status: reply.statusCode })
-    duration.observe({ route }, reply.elapsedTime / 1000)
-    const { told } = request
+    const { id = '(none)', mode = '(none)' } = told?.disclosure?.member ?? {}
+    const kind = `${method} ${route} ${reply.statusCode} ${id} ${mode}`
+    let into = bound.get(kind)
+    if (!into) bound.set(kind, into = bind(method, route, reply.statusCode, id, mode))
+    into.requests.inc()
+    into.duration.observe(reply.elapsedTime / 1000)
     if (told) {
-      const perspective = told.disclosure?.member.id ?? '(none)'
-      count(answers, { perspective, mode: told.disclosure?.member.mode ?? '(none)', status: reply.statusCode })
-      if (told.firstChunkMs !== undefined) firstChunk.observe({ perspective }, told.firstChunkMs / 1000)
+      into.answers.inc()
+      if (told.firstChunkMs !== undefined) into.firstChunk.observe(told.firstChunkMs / 1000)
       if (told.tokens) {
-        count(tokens, { perspective, direction: 'in' }, told.tokens[0])
-        count(tokens, { perspective, direction: 'out' }, told.tokens[1])
+        into.tokensIn.inc(told.tokens[0])
+        into.tokensOut.inc(told.tokens[1])
       }
-      if (told.cacheStatus) count(lookups, { result: /hit|miss|request|bypass/.exec(told.cacheStatus)?.[0] ?? 'other' })
+      if (told.cacheStatus) lookups.inc({ result: /hit|miss|request|bypass/.exec(told.cacheStatus)?.[0] ?? 'other' })
     }
     done()
   })
