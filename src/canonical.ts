@@ -17,9 +17,18 @@ export function canonicalName (name: string): string {
 /** `"name":value`, the part of an object's text that one member makes. */
 export const canonicalMember = (name: string, value: unknown): string => canonicalName(name) + canonical(value)
 
-/** Sorted by UTF-16 code units, as the RFC asks; most objects that we make are in order already. */
+/** Up to here inserting each at its place is several times as fast as the engine's sort. */
+const FEW = 16
+
+/** Sorted in place by UTF-16 code units, as the RFC asks; most objects that we make are in order already, and nearly all are small. */
 export function sorted (names: string[]): string[] {
-  for (let at = 1; at < names.length; at++) if (names[at - 1]! > names[at]!) return names.sort()
+  if (names.length > FEW) return names.sort()
+  for (let next = 1; next < names.length; next++) {
+    const name = names[next]!
+    let at = next
+    for (; at > 0 && names[at - 1]! > name; at--) names[at] = names[at - 1]!
+    names[at] = name
+  }
   return names
 }
 
