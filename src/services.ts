@@ -24,7 +24,7 @@ import type { Idempotency } from './idempotency/idempotency.ts'
 import { memoryIdempotency } from './idempotency/memory.ts'
 import { redisIdempotency } from './idempotency/redis.ts'
 import type { KeyStore } from './keys/keys.ts'
-import { openKeyStore } from './keys/sqlite.ts'
+import { openKeys } from './keys/open.ts'
 import type { Limits } from './limits/limits.ts'
 import { memoryLimits } from './limits/memory.ts'
 import { redisLimits } from './limits/redis.ts'
@@ -86,7 +86,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     if (postgres) closers.push(() => postgres.close())
     const anchors = new Anchors({ tree: audit.tree, schedules: config.audit.anchors.map((one) => ({ target: targetOf(one), everySeconds: one.everySeconds })), log })
     closers.push(() => anchors.close())
-    const keys = await openKeyStore({ directory: config.dataDir, audit, quota: config.quota })
+    const keys = await openKeys(postgres, config.dataDir, { audit, quota: config.quota })
     closers.push(() => keys.close())
     const serving = { ...config, experts: withExchanged(config) }
     const { engine, experts, unserved } = buildExperts(serving, perspectives, log)

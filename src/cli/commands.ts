@@ -4,6 +4,8 @@
  */
 import { ParallaxError } from '../errors.ts'
 import type { AuditLog } from '../audit/log.ts'
+import type { KeyStore } from '../keys/keys.ts'
+import type { KeyLeaves } from '../keys/leaves.ts'
 
 /** What a command may touch. The entry file gives the real ones, a test its own. */
 export interface Context {
@@ -13,6 +15,8 @@ export interface Context {
   readonly dataDir: () => string | Promise<string>
   /** Throws when another process holds the log. */
   readonly openLog: (directory: string) => AuditLog | Promise<AuditLog>
+  /** How keys are opened that are not in the data directory; undefined where they are. */
+  readonly sharedKeys?: () => Promise<((directory: string, audit: KeyLeaves) => Promise<KeyStore>) | undefined>
   /** What can be done to a log only while nobody has it open. */
   readonly offline?: {
     acceptRestore (directory: string, reason: string): Promise<void>

@@ -6,7 +6,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { callControl, controlPath, isHeld } from '../control.ts'
 import type { AuditLog } from '../audit/log.ts'
-import { LOCAL_ADMIN } from '../keys/keys.ts'
+import { LOCAL_ADMIN, type KeyStore } from '../keys/keys.ts'
+import type { KeyLeaves } from '../keys/leaves.ts'
 import { openKeyStore } from '../keys/sqlite.ts'
 import { fromWire, toWire } from '../keys/wire.ts'
 import type { IssuedKeyObject, KeyObject, NewKeyBody } from '../keys/wire.ts'
@@ -46,13 +47,10 @@ function throughGateway (path: string): KeyAdmin {
 }
 
 /** The log is opened with the first leaf: a mere list leaves no trace in it. */
-async function here (directory: string, openLog: (directory: string) => AuditLog | Promise<AuditLog>): Promise<KeyAdmin> {
+async function here (directory: string, openLog: KeyAdminOptions['openLog'], openKeys: NonNullable<KeyAdminOptions['openKeys']>): Promise<KeyAdmin> {
   let log: Promise<AuditLog> | undefined
   const opened = (): Promise<AuditLog> => log ??= Promise.resolve(openLog(directory))
-  const store = await openKeyStore({
-    directory,
-    audit: { append: async (drafts) => (await opened()).append(drafts), record: async (id) => (await opened()).record(id) },
-  })
+  const store = await openKeys(directory, { append: async (drafts) => (await opened()).append(drafts), record: async (id) => (await opened()).record(id) })
   const by = LOCAL_ADMIN.key
   return {
     create: async (key) => {
@@ -71,7 +69,7 @@ async function here (directory: string, openLog: (directory: string) => AuditLog
       return { secret: issued.secret, key: toWire(issued.record) }
     },
     close: async () => {
-      store.close()
+      await store.close()
       await (await log)?.close()
     },
   }
@@ -80,13 +78,16 @@ async function here (directory: string, openLog: (directory: string) => AuditLog
 export interface KeyAdminOptions {
   readonly directory: string
   readonly openLog: (directory: string) => AuditLog | Promise<AuditLog>
+  /** Where the keys are not in the directory. */
+  readonly openKeys?: ((directory: string, audit: KeyLeaves) => Promise<KeyStore>) | undefined
   /** May an empty store be made? Not to list or revoke: a mistyped directory should be said, not filled. */
   readonly make: boolean
 }
 
-export async function openKeyAdmin ({ directory, openLog, make }: KeyAdminOptions): Promise<KeyAdmin> {
+export async function openKeyAdmin ({ directory, openLog, openKeys, make }: KeyAdminOptions): Promise<KeyAdmin> {
   const socket = controlPath(directory)
   if (await isHeld(socket)) return throughGateway(socket)
+  if (openKeys) return here(directory, openLog, openKeys)
   if (!make && !existsSync(join(directory, 'keys.db'))) throw new Error(`There are no keys in ${directory}. Is it the right data directory? DATA_DIR and --data-dir set it; "parallax keys create" makes the first key.`)
-  return here(directory, openLog)
+  return here(directory, openLog, (at, audit) => openKeyStore({ directory: at, audit }))
 }

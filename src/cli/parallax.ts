@@ -17,6 +17,20 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   // handed on unread: config.ts alone knows what is in it
   dataDir: async () => (await settings()).dataDir,
   openLog: async (directory) => (await import('../audit/open.ts')).openAuditLog(await settings(directory)),
+  async sharedKeys () {
+    const { openSharedDatabase } = await import('../audit/open.ts')
+    if ((await settings()).databaseUrl === undefined) return undefined
+    return async (directory, audit) => {
+      const shared = await openSharedDatabase(await settings(directory))
+      const store = await (await import('../keys/open.ts')).openKeys(shared, directory, { audit })
+      const close = store.close.bind(store)
+      store.close = async () => {
+        await close()
+        await shared?.close()
+      }
+      return store
+    }
+  },
   offline: {
     async acceptRestore (directory, reason) { await (await (await import('../audit/open.ts')).openAuditLog(await settings(directory), { reason })).close() },
     rotateLogKey: async (directory, reason) => (await import('../audit/open.ts')).rotateLogKey(await settings(directory), reason),

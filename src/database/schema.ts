@@ -64,6 +64,14 @@ const STEPS: readonly string[] = [
    );
    CREATE TABLE parallax.draw_conversation (name text PRIMARY KEY, epoch bigint NOT NULL REFERENCES parallax.draw_epoch (epoch), used bigint NOT NULL);
    CREATE INDEX draw_conversation_used ON parallax.draw_conversation (used);`,
+  // API keys. change: a number that grows with every change, so that each gateway hears of it
+  `CREATE TABLE parallax.key (
+     id text PRIMARY KEY, hash bytea NOT NULL UNIQUE, tenant text NOT NULL, name text NOT NULL, scopes text NOT NULL, default_perspective text,
+     created bigint NOT NULL, expires bigint, revoked bigint, replaced_by text, last_used bigint, quota text NOT NULL DEFAULT '{}'
+   );
+   CREATE TABLE parallax.key_owed (id text PRIMARY KEY, draft text NOT NULL);
+   CREATE TABLE parallax.key_state (single boolean PRIMARY KEY DEFAULT true CHECK (single), change bigint NOT NULL);
+   INSERT INTO parallax.key_state (change) VALUES (0);`,
 ]
 
 /** Under a lock of its own, for replicas start together. Throws where the database is newer than this program. */

@@ -75,6 +75,7 @@ export interface PreparedKeys {
  * - `find` is synchronous, takes microseconds, and compares secrets in constant time;
  * - no key works before its `key.created` leaf is durable. Log refuses: no key, and the log's error is thrown.
  *   A crash between leaf and store leaves a leaf of a key that never works, never a key without a leaf;
+ * - a change works at once here, and within a second on every other gateway on the same store;
  * - a revocation works at once and durably, before its leaf: a log that cannot commit must not keep a leaked key alive.
  *   The leaf is owed, durably, and is written by the next change, or at the next start;
  * - mistakes are ParallaxErrors (`invalid_request`), with the remedy.
@@ -92,7 +93,7 @@ export interface KeyStore {
   /** A new secret for the same tenant, scopes, name, limits and lifetime; the old one works `overlapSeconds` longer. Null: no such key. */
   rotate(id: string, overlapSeconds: number, by: Actor): Promise<IssuedKey | null>
   /** Writes what is owed to the store itself and lets go of it. */
-  close(): void
+  close(): void | Promise<void>
 }
 
 /** Whoever speaks through the control socket: the person who owns the data directory. Reads no transcripts: that wants an auditor's key. */

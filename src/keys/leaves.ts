@@ -5,6 +5,7 @@
 import { newId } from '../ids.ts'
 import type { AuditLog, LeafDraft } from '../audit/log.ts'
 import { ParallaxError } from '../errors.ts'
+import type { KeyTable } from './table.ts'
 import { quotaToWire } from './quota-wire.ts'
 import type { Actor, KeyRecord } from './keys.ts'
 
@@ -31,15 +32,16 @@ export async function appendLeaves (audit: KeyLeaves, drafts: readonly LeafDraft
   }
 }
 
-export interface OwedLeaves {
-  owed(): LeafDraft[]
-  settled(id: string): void
-}
+export type OwedLeaves = Pick<KeyTable, 'owed' | 'settled'>
 
 /** Appends what is owed, but no leaf that is already there: a rejected append may have been kept. Not to be run twice at once. */
 export async function settleLeaves (audit: KeyLeaves, store: OwedLeaves): Promise<void> {
-  for (const draft of store.owed()) {
-    if (await audit.record(draft.id) === null) await appendLeaves(audit, [draft])
-    store.settled(draft.id)
+  const there = async (id: string): Promise<boolean> => await audit.record(id) !== null
+  for (const draft of await store.owed()) {
+    if (!await there(draft.id)) {
+      // another gateway may be at the same leaf
+      await appendLeaves(audit, [draft]).catch(async (error: unknown) => { if (!await there(draft.id)) throw error })
+    }
+    await store.settled(draft.id)
   }
 }
