@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { freePort, NO_POSTGRES, startPostgres } from './fixtures/postgres.ts'
-import { gateway, linkProject } from './fixtures/started.ts'
+import { gateway, linkProject, real } from './fixtures/started.ts'
 import { FIXTURES, temporary, until } from './helper.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -50,6 +50,16 @@ t.test('every command of the auditor\'s page runs, in order, and verifies', { ti
   }
   const { stdout } = await promisify(execFile)('bash', ['-c', 'head -n -1 export.ndjson | sha256sum'], { cwd })
   t.equal(stdout.slice(0, 64), JSON.parse(readFileSync(join(cwd, 'export.ndjson'), 'utf8').trimEnd().split('\n').at(-1)!).manifest.sha256)
+})
+
+t.test('every way to ask that the page on modes shows is answered, and every draw it makes is found again', { timeout: 300_000 }, async (t) => {
+  const { port, cwd, dataDir } = await gateway(t)
+  const [, both, drawn, draws, blend] = await paste(blocksOf('docs/modes.md').map((block) => block.replaceAll('127.0.0.1:3000', `127.0.0.1:${port}`)), cwd, { DATA_DIR: dataDir })
+  t.same(JSON.parse(both!).choices.map((choice: { perspective: { id: string } }) => choice.perspective.id), ['progressive', 'conservative'])
+  t.match(JSON.parse(drawn!).perspective, { mode: 'distributional', mixture: 'sample', draw: { sticky: /^[0-9a-f]{64}$/ } })
+  t.match(draws, /0 draws are as recorded; 0 of 1 epochs are revealed\nnot checked {2}1 draws/)
+  // stand-ins for the model speak a wire that cannot mix
+  t.match(JSON.parse(blend!), real ? { perspective: { id: 'blend', parts: [{ weight: 0.5 }, { weight: 0.5 }] } } : { error: { code: 'mixture_unsupported' } })
 })
 
 t.test('the operator\'s commands on transcripts and keys do what the page says', { timeout: 180_000 }, async (t) => {
