@@ -1,5 +1,5 @@
 /** Builds a whole gateway for a test: real app, real audit log and keys in a temporary directory, two fake upstreams behind two perspectives. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +9,7 @@ import type { Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { firstKeys } from '../src/keys/first-keys.ts'
+import type { Scope } from '../src/keys/keys.ts'
 import { buildServices, type Openers, type Services } from '../src/services.ts'
 import { startUpstream, type Upstream } from './fixtures/upstream.ts'
 
@@ -51,6 +52,13 @@ export const temporary = (t: Test): string => {
 /** The model's part of a question both sides get. */
 export const QUESTION = [{ role: 'user', content: 'What is your opinion on universal healthcare?' }]
 
+/** The first keys; of a gateway that came to a shared store after another had made them, keys of its own. */
+async function keysOf ({ keys }: Services, file: string): Promise<Built['keys']> {
+  if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8')) as Built['keys']
+  const make = async (scope: Scope): Promise<string> => (await keys.create({ scopes: [scope], name: 'of the test' }, null)).secret
+  return { app: await make('app'), auditor: await make('auditor'), admin: await make('admin') }
+}
+
 export async function build (t: Test, options: BuildOptions = {}): Promise<Built> {
   const dataDir = options.dataDir ?? join(temporary(t), 'data')
   const upstreams = { progressive: await startUpstream(), conservative: await startUpstream() }
@@ -76,7 +84,7 @@ export async function build (t: Test, options: BuildOptions = {}): Promise<Built
     await Promise.all(Object.values(upstreams).map((upstream) => upstream.close()))
   })
   const url = `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
-  const keys = JSON.parse(readFileSync(join(dataDir, 'keys.json'), 'utf8')) as Built['keys']
+  const keys = await keysOf(services, join(dataDir, 'keys.json'))
   return {
     app, services, url, dataDir, keys, upstreams,
     ask: (body, headers = {}, signal) => fetch(`${url}/v1/chat/completions`, {
