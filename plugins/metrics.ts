@@ -10,7 +10,7 @@ declare module 'fastify' {
 const SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120]
 
 export default plugin(async (app: FastifyInstance) => {
-  const { anchors, audit, cache, engine, experts, flights, idempotency, limits } = app.services
+  const { anchors, audit, cache, engine, experts, feedback, flights, idempotency, limits } = app.services
   const register = new Registry()
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 50 })
   const requests = new Counter({ name: 'parallax_http_requests_total', help: 'Replies by route and status.', labelNames: ['method', 'route', 'status'], registers: [register] })
@@ -46,6 +46,14 @@ export default plugin(async (app: FastifyInstance) => {
     collect () {
       this.reset()
       for (const [result, times] of Object.entries(idempotency.counts)) this.inc({ result }, times)
+    },
+  })
+
+  new Counter({
+    name: 'parallax_feedback_total', help: 'What was said of answers through this gateway, by its kind; withdrawn: taken back.', labelNames: ['kind'], registers: [register],
+    collect () {
+      this.reset()
+      for (const [kind, times] of Object.entries(feedback.told)) this.inc({ kind }, times)
     },
   })
 

@@ -23,6 +23,9 @@ import type { Expert } from './experts/expert.ts'
 import type { Idempotency } from './idempotency/idempotency.ts'
 import { memoryIdempotency } from './idempotency/memory.ts'
 import { redisIdempotency } from './idempotency/redis.ts'
+import { makeFeedback } from './feedback/collect.ts'
+import type { Feedback } from './feedback/feedback.ts'
+import { sqliteFeedback } from './feedback/sqlite.ts'
 import type { KeyStore } from './keys/keys.ts'
 import { openKeys } from './keys/open.ts'
 import type { Limits } from './limits/limits.ts'
@@ -56,6 +59,7 @@ export interface Services {
   readonly idempotency: Idempotency
   readonly policy: Policy
   readonly retention: Retention
+  readonly feedback: Feedback
   readonly chat: Chat
   close (): Promise<void>
 }
@@ -112,9 +116,12 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
       ? redisIdempotency({ redis: await redis('idempotency'), namespace: audit.tree.origin, ttlMs: ttlSeconds * 1000, erased: async (record) => isErased(await audit.record(record)) })
       : memoryIdempotency({ ttlMs: ttlSeconds * 1000, bytes })
     closers.push(() => idempotency.close())
-    const retention = makeRetention({ audit, cache, idempotency, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })
+    // loaded when they are chosen, like the log on PostgreSQL: without them the driver is not needed
+    const said = postgres ? (await import('./feedback/postgres.ts')).postgresFeedback(postgres.database, postgres.key('feedback')) : sqliteFeedback(config.dataDir)
+    const feedback = makeFeedback({ store: said, audit, onError: (error) => log('error', 'feedback.failed', { error }) })
+    closers.push(() => feedback.close())
+    const retention = makeRetention({ audit, cache, idempotency, feedback, days: config.audit.retentionDays || null, onError: (error) => log('error', 'retention.failed', { error }) })
     closers.push(() => retention.close())
-    // loaded when it is chosen, like the log on PostgreSQL: without it its driver is not needed
     const epochs = postgres ? (await import('./draws/postgres.ts')).postgresEpochs(postgres.database, postgres.key('draws')) : sqliteEpochs(config.dataDir)
     const draws = epochDraws({ store: epochs, audit, epochMs: config.draws.epochHours * 3_600_000, onError: (error) => log('error', 'draws.failed', { error }) })
     closers.push(() => draws.close())
@@ -124,7 +131,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     })
     closers.push(() => chat.close())
     anchors.start()
-    return { config, perspectives, experts, unserved, engine, adapters, audit, anchors, keys, cache, flights, limits, idempotency, policy, retention, chat, close: () => closeAll(closers) }
+    return { config, perspectives, experts, unserved, engine, adapters, audit, anchors, keys, cache, flights, limits, idempotency, policy, retention, feedback, chat, close: () => closeAll(closers) }
   } catch (error) {
     await closeAll(closers)
     throw error

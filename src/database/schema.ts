@@ -72,6 +72,37 @@ const STEPS: readonly string[] = [
    CREATE TABLE parallax.key_owed (id text PRIMARY KEY, draft text NOT NULL);
    CREATE TABLE parallax.key_state (single boolean PRIMARY KEY DEFAULT true CHECK (single), change bigint NOT NULL);
    INSERT INTO parallax.key_state (change) VALUES (0);`,
+  // feedback: what people said of answers, and how far the log was followed that takes answers away
+  `CREATE TABLE parallax.feedback (
+     id uuid PRIMARY KEY,
+     tenant text NOT NULL,
+     key text NOT NULL,
+     thing text NOT NULL,
+     verdict text NOT NULL CHECK (verdict IN ('good', 'bad', 'choice')),
+     record uuid NOT NULL,
+     idx bigint NOT NULL,
+     choice int NOT NULL,
+     perspective text NOT NULL,
+     adapter text,
+     over_record uuid,
+     over_idx bigint,
+     over_choice int,
+     over_perspective text,
+     over_adapter text,
+     comment bytea,
+     comment_key bytea,
+     consent_version text,
+     salt bytea NOT NULL,
+     at bigint NOT NULL,
+     UNIQUE (key, thing)
+   );
+   CREATE INDEX feedback_tenant ON parallax.feedback (tenant, id);
+   CREATE INDEX feedback_record ON parallax.feedback (record);
+   CREATE INDEX feedback_over_record ON parallax.feedback (over_record) WHERE over_record IS NOT NULL;
+   CREATE INDEX feedback_idx ON parallax.feedback (idx);
+   CREATE INDEX feedback_over_idx ON parallax.feedback (over_idx) WHERE over_idx IS NOT NULL;
+   CREATE TABLE parallax.feedback_followed (single boolean PRIMARY KEY DEFAULT true CHECK (single), leaves bigint NOT NULL);
+   INSERT INTO parallax.feedback_followed (leaves) VALUES (0);`,
 ]
 
 /** Under a lock of its own, for replicas start together. Throws where the database is newer than this program. */

@@ -1,7 +1,6 @@
 /** draws.db: the epochs' secrets and the conversations that keep one. One process at a time, like the log beside it. */
-import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
+import { openSqliteFile } from '../database/sqlite-file.ts'
 import type { Epoch, EpochStore } from './epochs.ts'
 
 /** Numbered by their place, forward only. */
@@ -17,17 +16,7 @@ const rowOf = (row: Record<string, unknown> | undefined): Epoch | null => row
 
 /** Throws where the file cannot be opened, or is newer than this program. */
 export function sqliteEpochs (directory: string): EpochStore {
-  const path = join(directory, 'draws.db')
-  closeSync(openSync(path, 'a', 0o600)) // SQLite would make it by the umask
-  const db = new DatabaseSync(path, { timeout: 2000 })
-  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
-  const { user_version: version } = db.prepare('PRAGMA user_version').get() as { user_version: number }
-  if (version > MIGRATIONS.length) {
-    db.close()
-    throw new Error(`${path} has schema version ${version}, this program knows ${MIGRATIONS.length}. Start the newer program that wrote it.`)
-  }
-  for (const [at, step] of MIGRATIONS.entries()) if (at >= version) db.exec(`BEGIN; ${step} PRAGMA user_version = ${at + 1}; COMMIT`)
-
+  const db = openSqliteFile(join(directory, 'draws.db'), { pragmas: 'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL', steps: MIGRATIONS })
   const latest = db.prepare('SELECT * FROM epoch ORDER BY epoch DESC LIMIT 1')
   const byNumber = db.prepare('SELECT * FROM epoch WHERE epoch = ?')
   const insert = db.prepare('INSERT INTO epoch (epoch, secret, until, leaf, committed) VALUES (?, ?, ?, ?, 0)')

@@ -5,6 +5,7 @@
 import type { AuditLog, Hold, HoldScope, LeafDraft, Owner } from '../audit/log.ts'
 import type { Cache } from '../cache/cache.ts'
 import { ParallaxError } from '../errors.ts'
+import type { Feedback } from '../feedback/feedback.ts'
 import type { Idempotency } from '../idempotency/idempotency.ts'
 import { newId } from '../ids.ts'
 
@@ -43,6 +44,8 @@ export interface RetentionRooms {
   readonly cache: Pick<Cache, 'forget'> | null
   /** Answers kept for whoever comes again. */
   readonly idempotency?: Pick<Idempotency, 'forget'>
+  /** What people said of answers. */
+  readonly feedback?: Pick<Feedback, 'follow'>
   /** null: transcripts never expire. */
   readonly days: number | null
   readonly everyMs?: number
@@ -55,7 +58,7 @@ const EVERY_MS = 3_600_000
 /** Records that one leaf names: some 20 KB of the 64 that a leaf may have. */
 const RECORDS_A_LEAF = 500
 
-export function makeRetention ({ audit, cache, idempotency, days, everyMs = EVERY_MS, clock = Date.now, onError = () => {} }: RetentionRooms): Retention {
+export function makeRetention ({ audit, cache, idempotency, feedback, days, everyMs = EVERY_MS, clock = Date.now, onError = () => {} }: RetentionRooms): Retention {
   /** One change at a time: a hold that was promised must not be overtaken by an erasure that looked before it. */
   let last: Promise<unknown> = Promise.resolve()
   function inTurn<T> (work: () => Promise<T>): Promise<T> {
@@ -85,6 +88,7 @@ export function makeRetention ({ audit, cache, idempotency, days, everyMs = EVER
       await audit.append([draft])
       leaves.push(draft.id)
       await forget(some)
+      await feedback?.follow()
       // another gateway's hold may have come between the look and the leaf, and the store kept to it
       for (const [record, hold] of await audit.transcripts.held(some)) {
         held.set(record, hold)
@@ -130,7 +134,10 @@ export function makeRetention ({ audit, cache, idempotency, days, everyMs = EVER
     let transcripts = 0
     for (;;) {
       const next = await audit.transcripts.expirable(olderThan)
-      if (!next) return { leaves, transcripts }
+      if (!next) {
+        await feedback?.follow()
+        return { leaves, transcripts }
+      }
       const { from, before, count } = next
       const draft: LeafDraft = { type: 'payload.expired', id: newId(), key: null, fields: { from, before, transcripts: count, older_than: olderThan }, effect: { expire: { from, before } } }
       await audit.append([draft])

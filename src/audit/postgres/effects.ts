@@ -1,6 +1,6 @@
 /** What a leaf does to transcripts in its own transaction: erase, let expire, hold, lift. */
 import type { StoreEffect } from '../entry.ts'
-import type { Connection, Database } from '../../database/database.ts'
+import type { Connection } from '../../database/database.ts'
 
 /** True for a payload that some hold covers. */
 export const HELD = `EXISTS (SELECT 1 FROM parallax.hold WHERE kind = 'all' OR (kind = 'tenant' AND value = payload.tenant)
@@ -31,26 +31,4 @@ export async function applyEffect (db: Connection, effect: Exclude<StoreEffect, 
     await meta(db, 'expired_before', '0')
   }
   return false
-}
-
-/** So long is waited for it; the server goes on all the same. */
-const VACUUM = { text: 'VACUUM (SKIP_LOCKED) parallax.payload', query_timeout: 5000 }
-
-/**
- * After the commit: PostgreSQL keeps the old version of a changed row until it is vacuumed. Its WAL and its archive are the operator's to
- * bound. Beside the log's work, for a large table takes minutes; one at a time, and once more for what came meanwhile.
- */
-export function vacuum (db: Database): () => void {
-  let running = false
-  let again = false
-  return function ask (): void {
-    if (running) { again = true; return }
-    running = true
-    again = false
-    // one that runs already, another replica's or our own, is not waited for: then autovacuum does it
-    db.query(VACUUM).catch(() => {}).finally(() => {
-      running = false
-      if (again) ask()
-    })
-  }
 }

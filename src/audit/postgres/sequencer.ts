@@ -8,7 +8,8 @@ import { checkpointText, signNote, type Signer } from '../note.ts'
 import { unpackEntries, type Placed } from '../packet.ts'
 import { fill, leafHash } from '../record.ts'
 import { transaction, type Connection, type Database } from '../../database/database.ts'
-import { applyEffect, vacuum } from './effects.ts'
+import { applyEffect } from './effects.ts'
+import { vacuum } from '../../database/vacuum.ts'
 import { KEPT_EVERY, nodesFor } from './nodes.ts'
 import { noteKeks, recountKeks } from './sealing.ts'
 
@@ -47,7 +48,7 @@ export class Sequencer {
 
   constructor (options: SequencerOptions) {
     this.#options = options
-    this.#vacuum = vacuum(options.db)
+    this.#vacuum = vacuum(options.db, 'parallax.payload')
   }
 
   /** Places what is pending. Null where another replica is at it. Rejects where the store refused; it may have been kept all the same. */
