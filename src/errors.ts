@@ -60,6 +60,7 @@ export const ERRORS = {
   expert_failed: kind(502, 'upstream_error', 'warn', true),
   expert_timeout: kind(504, 'upstream_error', 'warn', true),
   // what an administrator wanted of an expert
+  scoring_unsupported: kind(400, 'invalid_request_error'),
   adapter_conflict: kind(409, 'conflict_error'),
   adapter_not_switched: kind(502, 'upstream_error', 'warn'),
   // the gateway itself

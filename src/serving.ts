@@ -43,6 +43,7 @@ export function buildExperts (config: Config, perspectives: Registry, log: NonNu
       at: { baseUrl: 'http://engine/v1', socketPath: engine.socketPath, limits: config.limits },
       lora: tuned.map((adapter, id) => ({ id, scale: adapter.id === perspective.id ? 1 : 0 })),
       availability: () => engineAvailability(engine, perspective.id),
+      scores: true,
     }))
   }
   return { engine, experts, unserved }

@@ -8,6 +8,7 @@ import { checkHeader, sha256 } from './files.ts'
 import { generate } from './generate.ts'
 import { proveIdentity } from './identity.ts'
 import { promptOf } from './prompt.ts'
+import { scoreItem, tokenItems, type ScoredItem, type ScoreJob } from './scoring.ts'
 import { serve, type Model } from './server.ts'
 import type { Job } from './wire.ts'
 
@@ -110,12 +111,23 @@ async function start (assignment: Assignment): Promise<void> {
     } finally { await lease.release() }
   }
 
+  async function score (job: ScoreJob, signal: AbortSignal): Promise<ScoredItem[]> {
+    const scored: ScoredItem[] = []
+    for (const item of tokenItems(loaded, toPrompt, contextSize, job)) {
+      // a lease an item: people who wait for answers come between
+      const lease = await contexts.acquire(job.lora, signal)
+      try { scored.push(await scoreItem(lease, item, signal)) } finally { await lease.release() }
+    }
+    return scored
+  }
+
   model = {
     name: assignment.modelName,
     props: { n_ctx: contextSize, total_slots: sequences, model_path: basename(modelPath), chat_template: loaded.fileInfo.metadata.tokenizer.chat_template ?? '', threads, build_info: `llama.cpp ${llama.llamaCppRelease.release}` },
     adapters: adapters.map(({ path, sha256: digest }, id) => ({ id, path: basename(path), sha256: digest })),
     load: () => contexts.load,
     answer,
+    score,
   }
   tell({ type: 'ready', milliseconds: performance.now() - started, unusable })
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { readJob, Refusal, Shapes, type Job, type Piece, type TokenLogprob } from './wire.ts'
 import type { Ending } from './generate.ts'
+import { readScoreJob, type ScoredItem, type ScoreJob } from './scoring.ts'
 
 /** What stands behind the wire, once it is loaded. */
 export interface Model {
@@ -13,6 +14,7 @@ export interface Model {
   /** How much is answered and how much waits. */
   load (): Record<string, number>
   answer (job: Job, signal: AbortSignal): AsyncGenerator<Piece, Ending>
+  score (job: ScoreJob, signal: AbortSignal): Promise<ScoredItem[]>
 }
 
 const BODY_BYTES = 64 * 1024 * 1024
@@ -50,14 +52,24 @@ export function serve (loaded: () => Model | null, onDefect: (error: unknown) =>
   let served = 0
   let generated = 0
 
-  async function chat (model: Model, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  function leaving (response: ServerResponse): AbortSignal {
     const left = new AbortController()
     response.once('close', () => { if (!response.writableFinished) left.abort(new Left('The caller has left.')) })
+    return left.signal
+  }
+
+  async function score (model: Model, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const left = leaving(response)
+    json(response, 200, JSON.stringify({ object: 'score', model: model.name, items: await model.score(readScoreJob(await readBody(request)), left) }))
+  }
+
+  async function chat (model: Model, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const left = leaving(response)
     const job = readJob(await readBody(request))
     const shapes = new Shapes(`chatcmpl-${randomUUID()}`, Math.floor(Date.now() / 1000), model.name)
-    const answer = model.answer(job, left.signal)
+    const answer = model.answer(job, left)
     try {
-      if (job.stream) await stream(response, shapes, job, answer, left.signal)
+      if (job.stream) await stream(response, shapes, job, answer, left)
       else await whole(response, shapes, answer)
     } finally {
       // a generator left where it stands would hold its sequence for ever
@@ -112,15 +124,17 @@ export function serve (loaded: () => Model | null, onDefect: (error: unknown) =>
     '/v1/models': (model) => ({ object: 'list', data: [{ id: model.name, object: 'model' }] }),
   }
 
+  const calls: Record<string, (model: Model, request: IncomingMessage, response: ServerResponse) => Promise<void>> = { '/v1/chat/completions': chat, '/v1/score': score }
+
   return createServer((request, response) => {
     response.on('error', () => { /* 'close' says it */ })
     const path = (request.url ?? '').split('?')[0]!
     const page = request.method === 'GET' && Object.hasOwn(pages, path) ? pages[path] : undefined
-    const asked = request.method === 'POST' && path === '/v1/chat/completions'
+    const asked = request.method === 'POST' && Object.hasOwn(calls, path) ? calls[path] : undefined
     const model = loaded()
     if (!page && !asked) fail(response, new Refusal(404, 'not_found', `There is no ${request.method} ${path} here.`))
     else if (!model) fail(response, new Refusal(503, 'engine_starting', 'The engine is loading its model. Try again in a few seconds.', null, { retry_after: STARTING_RETRY_SECONDS }))
     else if (page) json(response, 200, JSON.stringify(page(model)))
-    else chat(model, request, response).catch((error: unknown) => { fail(response, error) })
+    else asked!(model, request, response).catch((error: unknown) => { fail(response, error) })
   })
 }

@@ -27,9 +27,9 @@ const part = z.object({ type: z.literal('text'), text: z.string() })
 
 // a role becomes part of the template's own text, control tokens and all: only these
 const role = z.enum(['system', 'developer', 'user', 'assistant', 'tool'])
-const message = z.looseObject({ role, content: z.union([z.string(), z.array(part)]).nullish() })
+export const message = z.looseObject({ role, content: z.union([z.string(), z.array(part)]).nullish() })
   .refine(({ role: speaker, content }) => speaker === 'assistant' || (content !== null && content !== undefined), { path: ['content'], error: 'a text is required for every role but "assistant"' })
-const lora = z.array(z.object({ id: z.int().min(0), scale: z.number().min(0).max(2) }))
+export const lora = z.array(z.object({ id: z.int().min(0), scale: z.number().min(0).max(2) }))
   .refine((list) => new Set(list.map(({ id }) => id)).size === list.length, { error: 'an adapter is named twice' })
 /** OpenAI's limits where it has one; elsewhere what a 32-bit float stands without becoming infinite or no number. */
 const penalty = z.number().min(-2).max(2)
@@ -58,6 +58,9 @@ const request = z.looseObject({
 })
 
 export interface Message { readonly role: string, readonly content: string }
+
+export const readMessages = (messages: readonly z.infer<typeof message>[]): Message[] =>
+  messages.map(({ role: speaker, content }) => ({ role: speaker === 'developer' ? 'system' : speaker, content: typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join('') }))
 
 /** A request as the generator wants it: everything decided. */
 export interface Job {
@@ -115,7 +118,7 @@ export function readJob (body: unknown): Job {
   if ((asked.n ?? 1) !== 1) throw new Refusal(400, 'unsupported_parameter', 'The engine answers one choice a request; the gateway asks for several one by one.', 'n')
   const stop = typeof asked.stop === 'string' ? [asked.stop] : asked.stop ?? []
   return {
-    messages: asked.messages.map(({ role, content }) => ({ role: role === 'developer' ? 'system' : role, content: typeof content === 'string' ? content : (content ?? []).map(({ text }) => text).join('') })),
+    messages: readMessages(asked.messages),
     lora: asked.lora ?? [],
     maxTokens: asked.max_completion_tokens ?? asked.max_tokens ?? DEFAULTS.maxTokens,
     temperature: asked.temperature ?? DEFAULTS.temperature,

@@ -32,6 +32,8 @@ export interface Expert {
   readonly facts: ExpertFacts
   /** How its adapter can be mixed with others'; absent where its wire has no way to. */
   readonly mixing?: Mixing
+  /** Absent where its wire cannot tell the log-probability of a text that it did not write. */
+  readonly scoring?: Scoring
   /** What is known now without asking; the call itself may still fail. */
   availability (): Availability
   /** One whole chat.completion. */
@@ -44,6 +46,11 @@ export interface Expert {
   /** Of one that stands for several endpoints, or watches one. */
   endpoints? (): readonly EndpointState[]
   close (): Promise<void>
+}
+
+/** How likely an expert finds given texts: `items` as they are on the embedded engine's wire. */
+export interface Scoring {
+  score (items: readonly Wire[], signal: AbortSignal): Promise<readonly Wire[]>
 }
 
 export interface Mixing {

@@ -1,6 +1,6 @@
 /** An expert behind llama.cpp's wire: one server, several adapters, chosen by the scales that every request carries. */
 import { ParallaxError } from '../errors.ts'
-import type { Availability, Expert, ExpertFacts, ExpertRequest, Mixing, Wire } from './expert.ts'
+import type { Availability, Expert, ExpertFacts, ExpertRequest, Mixing, Scoring, Wire } from './expert.ts'
 import { fanOut, interleave, joined } from './choices.ts'
 import { OpenAIExpert, type OpenAIOptions } from './openai.ts'
 
@@ -13,11 +13,14 @@ export interface LlamaOptions extends OpenAIOptions {
   readonly availability?: (() => Availability) | undefined
   /** Told when the server could not be reached: another may answer there next. */
   readonly lost?: (() => void) | undefined
+  /** The embedded engine scores texts; llama.cpp's own server tells no log-probabilities of a prompt. */
+  readonly scores?: boolean
 }
 
 export class LlamaExpert extends OpenAIExpert {
   readonly lora: Scales
   readonly mixing: Mixing
+  readonly scoring?: Scoring
   readonly #availability: LlamaOptions['availability']
   readonly #lost: LlamaOptions['lost']
 
@@ -26,6 +29,7 @@ export class LlamaExpert extends OpenAIExpert {
     this.lora = options.lora
     this.#availability = options.availability
     this.#lost = options.lost
+    if (options.scores) this.scoring = { score: (items, signal) => this.#score(items, signal) }
     this.mixing = { server: `llama ${this.transport.server}`, mix: (facts, parts) => this.#mix(facts, parts) }
   }
 
@@ -48,6 +52,13 @@ export class LlamaExpert extends OpenAIExpert {
 
   override async stream (request: ExpertRequest, signal: AbortSignal): Promise<AsyncIterable<Wire[]>> {
     return interleave(fanOut(request), signal, (one, until) => this.#watched(super.stream(one, until)))
+  }
+
+  async #score (items: readonly Wire[], signal: AbortSignal): Promise<readonly Wire[]> {
+    const scored = await this.#watched(this.transport.json('/score', { items, lora: this.lora }, signal)) as Wire | null
+    const found = scored?.['items']
+    if (!Array.isArray(found) || found.length !== items.length) throw new ParallaxError('expert_failed', 'The expert\'s scores are not one for each item.')
+    return found as Wire[]
   }
 
   async #watched<T> (call: Promise<T>): Promise<T> {
