@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import t from 'tap'
 import { loadPolicy } from '../../src/router/policy.ts'
@@ -94,4 +95,22 @@ t.test('a normal prompt costs less than 10 µs', async (t) => {
   const least = Math.min(...Array.from({ length: 15 }, perPrompt))
   t.comment(`${least.toFixed(1)} µs`)
   t.ok(least < 10, `${least} µs`)
+})
+
+t.test('what opens a text is found by looking at its first words alone: the same answer as the whole search gives', async (t) => {
+  const { phrases } = loadPolicy().document
+  const finder = phraseFinder(phrases, (where, what) => { throw new Error(`${where}: ${what}`) })
+  const texts = readFileSync(new URL('../../policy/prompts/development.jsonl', import.meta.url), 'utf8').trim().split('\n').flatMap((line) => [...line.matchAll(/"users": \["([^"]+)"/g)].map((match) => match[1]!))
+  t.ok(texts.length > 200)
+  let opened = 0
+  for (const text of texts) {
+    const { words } = wordsOf(text)
+    const found = finder.find(words)
+    for (const list of finder.names.keys()) {
+      const wanted = found[list]!.some(([at]) => at < 4)
+      opened += Number(wanted)
+      if (finder.opens(words, list, 4) !== wanted) t.fail(`${finder.names[list]} in ${text}`)
+    }
+  }
+  t.ok(opened > 100, 'there was something to find')
 })

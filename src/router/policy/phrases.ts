@@ -108,6 +108,8 @@ export type Occurrences = readonly (readonly (readonly [number, number])[])[]
 export interface PhraseFinder {
   readonly names: readonly string[]
   find (words: readonly string[]): Occurrences
+  /** Whether a phrase of the list begins among the first words: the same answer as `find` gives, without searching for all the others. */
+  opens (words: readonly string[], list: number, firstWords: number): boolean
   /**
    * A cheap look before the search: bit n is set where the words hold at least what some phrase of the n-th of `lists` cannot do without.
    * A bit that is not set means that the list has no phrase there.
@@ -209,10 +211,26 @@ export function phraseFinder (lists: Lists, problem: (where: string, what: strin
   }
   const none: readonly (readonly [number, number])[] = []
 
+  /** What may begin with a word. */
+  function * beginningWith (word: string): Generator<readonly Entry[]> {
+    const whole = byWord.get(word)
+    if (whole) yield whole
+    const some = word.length >= BEGINNING_LETTERS ? byBeginning.get(word.slice(0, BEGINNING_LETTERS)) : undefined
+    if (some) yield some
+    const first = word.charCodeAt(0)
+    if (first >= 48 && first <= 57) yield byNumber
+  }
+
+  function opens (words: readonly string[], list: number, firstWords: number): boolean {
+    return words.slice(0, firstWords).some((word, at) => {
+      for (const entries of beginningWith(word)) if (entries.some((entry) => entry.list === list && matchAt(words, at, entry.items) >= 0)) return true
+      return false
+    })
+  }
+
   function find (words: readonly string[]): Occurrences {
     const found: (readonly [number, number])[][] = []
-    const tryAll = (entries: readonly Entry[] | undefined, at: number): void => {
-      if (entries === undefined) return
+    const tryAll = (entries: readonly Entry[], at: number): void => {
       for (const { list, items } of entries) {
         const there = found[list]
         // one occurrence a place, and a bounded number: more of the same says nothing more
@@ -223,14 +241,9 @@ export function phraseFinder (lists: Lists, problem: (where: string, what: strin
         else found[list] = [[at, end]]
       }
     }
-    for (const [at, word] of words.entries()) {
-      tryAll(byWord.get(word), at)
-      if (word.length >= BEGINNING_LETTERS) tryAll(byBeginning.get(word.slice(0, BEGINNING_LETTERS)), at)
-      const first = word.charCodeAt(0)
-      if (first >= 48 && first <= 57) tryAll(byNumber, at)
-    }
+    for (const [at, word] of words.entries()) for (const entries of beginningWith(word)) tryAll(entries, at)
     return names.map((_, list) => found[list] ?? none)
   }
 
-  return { names, find, gate: (chosen) => gateOf(chosen.map((list) => parsed.get(names[list] ?? '') ?? [])) }
+  return { names, find, opens, gate: (chosen) => gateOf(chosen.map((list) => parsed.get(names[list] ?? '') ?? [])) }
 }

@@ -133,6 +133,6 @@ export function ruleBook (document: PolicyDocument, problem: (where: string, wha
     judge,
     mayJoin: (all) => { const union = gateOf(all); return rules.some(({ gate: bits }) => (union & bits) === bits) },
     join: (all) => all.length === 1 ? all[0]! : reading(all.flatMap(({ words }) => [...words, '\n']), gateOf(all)),
-    has: (text, part, firstWords = Infinity) => text.found()[parts[part]]!.some(([at]) => at < firstWords),
+    has: (text, part, firstWords) => firstWords === undefined ? text.found()[parts[part]]!.length > 0 : finder.opens(text.words, parts[part], firstWords),
   }
 }
