@@ -62,8 +62,12 @@ export function makeFeedback ({ store, audit, clock = Date.now, everyMs = EVERY_
     return gone.length > 0
   }
 
+  /** A log that stands behind what was followed, at a start, was set back: then nothing of it is known. Later it is a gateway that has not heard yet. */
+  let started = false
   async function followOn (): Promise<void> {
-    const [from, size] = [await store.followed(), audit.size()]
+    const [seen, size] = [await store.followed(), audit.size()]
+    const from = !started && size < seen ? 0 : seen
+    started = true
     if (size <= from) return
     const leaves = { afterIndex: from - 1, asOf: size }
     for await (const { leaf } of audit.stream({ ...leaves, type: 'erasure' })) await release(await store.about((JSON.parse(leaf) as { records: string[] }).records))
@@ -71,7 +75,7 @@ export function makeFeedback ({ store, audit, clock = Date.now, everyMs = EVERY_
       const { from: first, before } = JSON.parse(leaf) as { from: number, before: number }
       await release(await store.between(first, before))
     }
-    await store.followedTo(size)
+    await store.followedTo(size, seen)
   }
 
   /** One after the other: who waits for it waits for what was in the log when it asked. */

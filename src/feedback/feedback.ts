@@ -88,9 +88,10 @@ export interface FeedbackStore {
   /** For good: not in a file, a journal or an old version of a row. */
   remove (ids: readonly string[]): Promise<void>
   counts (): Promise<KeyCount[]>
-  /** How many leaves of the log were followed; never goes back. */
+  /** How many leaves of the log were followed. */
   followed (): Promise<number>
-  followedTo (leaves: number): Promise<void>
+  /** Only if it still is `from`: another gateway may have come further meanwhile. */
+  followedTo (leaves: number, from: number): Promise<void>
   close (): Promise<void> | void
 }
 

@@ -51,7 +51,7 @@ export function postgresFeedback (database: Database, key: Uint8Array): Feedback
     },
     counts: async () => (await database.query<KeyCount>(COUNTS)).rows,
     followed: async () => (await database.query<{ leaves: number }>('SELECT leaves FROM parallax.feedback_followed')).rows[0]!.leaves,
-    async followedTo (leaves) { await database.query('UPDATE parallax.feedback_followed SET leaves = greatest(leaves, $1)', [leaves]) },
+    async followedTo (leaves, from) { await database.query('UPDATE parallax.feedback_followed SET leaves = $1 WHERE leaves = $2', [leaves, from]) },
     close () {},
   }
 }

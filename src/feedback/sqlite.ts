@@ -61,7 +61,7 @@ export function sqliteFeedback (directory: string): FeedbackStore {
     async remove (ids) { remove.run(JSON.stringify(ids)) },
     counts: async () => counts.all().map((row) => ({ ...row }) as unknown as KeyCount),
     followed: async () => (db.prepare('SELECT leaves FROM followed').get() as { leaves: number }).leaves,
-    async followedTo (leaves) { db.prepare('UPDATE followed SET leaves = max(leaves, ?)').run(leaves) },
+    async followedTo (leaves, from) { db.prepare('UPDATE followed SET leaves = ? WHERE leaves = ?').run(leaves, from) },
     close () { if (db.isOpen) db.close() },
   }
 }

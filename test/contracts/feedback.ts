@@ -197,6 +197,22 @@ export function feedbackContract (t: Test, make: (t: Test) => Promise<OpenReplic
     t.same(await feedback.list('t_1', { limit: 10 }), [])
   })
 
+  t.test('a log that was set back is followed from its beginning', async (t) => {
+    const open = await make(t)
+    const { audit, feedback, store } = await start(t, open)
+    const record = await exchange(audit)
+    await feedback.give(rating(record), ANN)
+    await feedback.follow()
+    await store.followedTo(1_000_000, await store.followed())
+    await store.followedTo(2_000_000, 5)
+    t.equal(await store.followed(), 1_000_000, 'who did not know how far it was does not move it')
+    await audit.append([{ type: 'erasure', id: newId(), key: null, fields: { records: [record] }, effect: { erase: [record] } }])
+    const next = await start(t, open)
+    await next.feedback.follow()
+    t.same(await feedback.list('t_1', { limit: 10 }), [])
+    t.ok(await store.followed() <= audit.size())
+  })
+
   t.test('feedback that meets an erasure leaves nothing behind, whichever is first', async (t) => {
     const { audit, feedback, store, retention } = await start(t)
     const erasing = new Proxy(store, {
@@ -219,6 +235,7 @@ export function feedbackContract (t: Test, make: (t: Test) => Promise<OpenReplic
       await Promise.all([feedback.give(rating(record), ANN).catch((error: unknown) => { t.match(error, { code: 'record_not_found' }) }), retention.erase({ record }, CAUSE)])
       t.same(await feedback.list('t_1', { limit: 10 }), [], `round ${round}`)
     }
+    await feedback.follow()
     t.equal(await store.followed(), audit.size(), 'what was followed is not followed again')
   })
 

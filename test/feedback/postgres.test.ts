@@ -1,39 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { openDatabase, type Database } from '../../src/database/database.ts'
 import { postgresFeedback } from '../../src/feedback/postgres.ts'
 import { newId } from '../../src/ids.ts'
-import { feedbackContract, type OpenReplica } from '../contracts/feedback.ts'
-import { NO_PGBOUNCER, startPgbouncer } from '../fixtures/pgbouncer.ts'
+import { feedbackContract } from '../contracts/feedback.ts'
+import { feedbackOn } from '../fixtures/feedback-replicas.ts'
 import { NO_POSTGRES, startPostgres } from '../fixtures/postgres.ts'
-import { replicasOn } from '../fixtures/replicas.ts'
 
 const server = await startPostgres(t)
-const pooled = server && await startPgbouncer(t, server)
 const skip = server ? false : NO_POSTGRES
 
-async function fresh (t: Test, through = (url: string): string => url): Promise<OpenReplica> {
-  const replicas = replicasOn(server!)
-  const key = randomBytes(32)
-  const url = through(await replicas.url)
-  return async () => {
-    const audit = await replicas.open(t, { url })
-    const database = await openDatabase(url, 2)
-    t.teardown(async () => {
-      await audit.close()
-      await database.end()
-    })
-    return { audit, store: postgresFeedback(database, key) }
-  }
-}
-
-t.test('straight to the server', { skip }, (t) => {
-  feedbackContract(t, (t) => fresh(t))
-  t.end()
-})
-
-t.test('through a pooler in transaction mode', { skip: skip || (pooled ? false : NO_PGBOUNCER) }, (t) => {
-  feedbackContract(t, (t) => fresh(t, pooled!))
+t.test('feedback keeps its promise on PostgreSQL', { skip }, (t) => {
+  feedbackContract(t, (t) => feedbackOn(server!, t))
   t.end()
 })
 
