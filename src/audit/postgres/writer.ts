@@ -162,6 +162,7 @@ export class PendingWriter implements Writer {
   async probe (): Promise<{ reason: string | null, size: number }> {
     try {
       // a write that commits: a server that can only be read is no log
+      this.#options.faults?.beforeInsert?.()
       await this.#options.db.query('INSERT INTO parallax.meta (name, value) VALUES (\'probe\', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value', [String(Date.now())])
       await this.refresh()
       return { reason: null, size: this.size }
