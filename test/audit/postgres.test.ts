@@ -8,12 +8,10 @@ import type { AuditLog } from '../../src/audit/log.ts'
 import { auditLogContract, begin, END, everything, note, soundness, treeIsSound, type Store } from '../contracts/audit-log.ts'
 import { effect, exchange, states, transcriptsContract } from '../contracts/transcripts.ts'
 import { killedWriter } from '../fixtures/killed-writer.ts'
-import { NO_PGBOUNCER, startPgbouncer } from '../fixtures/pgbouncer.ts'
 import { NO_POSTGRES, startPostgres } from '../fixtures/postgres.ts'
 import { temporary, until } from '../helper.ts'
 
 const server = await startPostgres(t)
-const pooled = server && await startPgbouncer(t, server)
 const skip = server ? false : NO_POSTGRES
 const kek = { keys: randomBytes(32).toString('base64') }
 
@@ -31,19 +29,14 @@ function shared (): { open (t: Test, more?: Partial<PostgresLogOptions>): Promis
   }
 }
 
-const store = (address: (url: string) => string = (url) => url) => (t: Test): Store => {
+const store = (t: Test): Store => {
   const directory = temporary(t)
-  const url = server!.database().then(address)
+  const url = server!.database()
   return { open: async (options) => openPostgresLog({ url: await url, directory, ...options }) }
 }
 
-t.test('PostgreSQL keeps the audit log\'s contract', { skip }, async (t) => { auditLogContract(t, store()) })
-t.test('PostgreSQL keeps the transcripts\' contract', { skip }, async (t) => { transcriptsContract(t, store()) })
-t.test('so it does through a pooler in transaction mode', { skip: skip || (pooled ? false : NO_PGBOUNCER) }, async (t) => {
-  auditLogContract(t, store(pooled!))
-  transcriptsContract(t, store(pooled!))
-})
-
+t.test('PostgreSQL keeps the audit log\'s contract', { skip }, async (t) => { auditLogContract(t, store) })
+t.test('PostgreSQL keeps the transcripts\' contract', { skip }, async (t) => { transcriptsContract(t, store) })
 t.test('three replicas write one log: places without gaps, key_seq without gaps, one key that signs, and each reads what all have written', { skip }, async (t) => {
   const db = shared()
   const replicas = await Promise.all([db.open(t), db.open(t), db.open(t)])
@@ -110,7 +103,8 @@ t.test('failed and not kept, failed but kept: in front of the log and in it, not
   const [receipt] = await log.append([note()])
   t.match(receipt, { index: 4, key_seq: 3 }, 'the second failure was kept, the first was not')
   for (const where of ['beforeCommit', 'afterCommit'] as const) {
-    let times = 3
+    // once: a database that is lost for longer than a second refuses, and on a busy machine three times may take longer
+    let times = 1
     faults[where] = () => { if (times-- > 0) fail() }
     const [placed] = await log.append([note()])
     t.ok(placed!.index >= 5, `${where}: it is durable, and gets its place in the end`)
@@ -127,6 +121,8 @@ t.test('the database dies and comes back under load: refused meanwhile, recovere
   const receipts: { index: number, leaf_hash: string }[] = []
   let refused = 0
   let stop = false
+  // else what failed would go on, and hide why
+  t.teardown(() => { stop = true })
   const load = Promise.all(logs.flatMap((log, at) => Array.from({ length: 6 }, async () => {
     while (!stop) {
       await log.append([note(`k_${at}`, { payload: Buffer.from('x') })]).then((some) => receipts.push(...some), async (error: { code: string }) => {
@@ -138,7 +134,7 @@ t.test('the database dies and comes back under load: refused meanwhile, recovere
   })))
   for (const mode of ['immediate', 'fast', 'immediate'] as const) {
     const before = receipts.length
-    await until(() => receipts.length > before + 100, 10_000)
+    await until(() => receipts.length > before + 100, 30_000)
     await server!.stop(mode)
     await until(() => logs.every((log) => !log.health().ok), 15_000)
     await server!.start()

@@ -13,7 +13,7 @@ type Leaf = Record<string, any>
 
 /** A log as an operator would make it who holds the key and wants to hide something: every hash, the manifest and the signature are right. */
 function forged (leaves: readonly Leaf[], signedLeaves: readonly Leaf[] = leaves): string[] {
-  const bytes = (leaf: Leaf): string => canonical(leaf as any)
+  const bytes = (leaf: Leaf): string => canonical(leaf)
   const edge = new RightEdge()
   for (const leaf of signedLeaves) edge.append(leafHash(Buffer.from(bytes(leaf))))
   const lines = leaves.map((leaf, index) => JSON.stringify({

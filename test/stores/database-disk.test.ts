@@ -13,7 +13,7 @@ t.test('a database that becomes read-only refuses, and goes on when it can be wr
   const url = await server!.database()
   const name = new URL(url).pathname.slice(1)
   const gateway = await build(t, { env: { DATABASE_URL: url } })
-  const busy = load(gateway)
+  const busy = load(t, gateway)
   await until(() => busy.receipts.length > 20)
   const cut = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`
   await server!.admin(`ALTER DATABASE ${name} SET default_transaction_read_only = on`)
@@ -39,7 +39,7 @@ t.test('a database whose disk is full refuses, and goes on when there is room ag
   const url = await server!.database()
   await server!.admin(`ALTER DATABASE ${new URL(url).pathname.slice(1)} SET TABLESPACE small`)
   const gateway = await build(t, { env: { DATABASE_URL: url } })
-  const busy = load(gateway)
+  const busy = load(t, gateway)
   await until(() => busy.receipts.length > 20)
   const filler = join(disk!, 'filler')
   try { writeFileSync(filler, Buffer.alloc(64 * 1024 * 1024)) } catch { /* as full as it gets */ }

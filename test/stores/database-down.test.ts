@@ -13,7 +13,7 @@ for (const [way, through, missing] of [['straight', (url: string) => url, false]
   t.test(`the database is restarted under load, ${way}: 503 audit_unavailable, /readyz red, then everything goes on without a restart, and nothing acknowledged is lost`, { skip: skip || missing, timeout: 90_000 }, async (t) => {
     const gateway = await build(t, { env: { DATABASE_URL: through!(await server!.database()) } })
     for (const one of Object.values(gateway.upstreams)) one.reply(upstream.answer({ delay: 2 }))
-    const busy = load(gateway)
+    const busy = load(t, gateway)
     for (const mode of ['immediate', 'fast'] as const) {
       const before = busy.receipts.length
       await until(() => busy.receipts.length > before + 40, 20_000)
@@ -40,7 +40,7 @@ for (const [way, through, missing] of [['straight', (url: string) => url, false]
   t.test(`its sessions are cut under load, ${way}: whatever happens to a request, nothing acknowledged is lost`, { skip: skip || missing, timeout: 90_000 }, async (t) => {
     const url = await server!.database()
     const gateway = await build(t, { env: { DATABASE_URL: through!(url) } })
-    const busy = load(gateway)
+    const busy = load(t, gateway)
     for (let round = 0; round < 6; round++) {
       const before = busy.receipts.length
       await until(() => busy.receipts.length > before + 30, 20_000)

@@ -13,14 +13,15 @@ export interface Load {
 }
 
 /** Whole answers and streams, side by side, until it is stopped. What came back is kept. */
-export function load (gateway: Built): Load {
+export function load (t: Test, gateway: Built): Load {
   const receipts: Load['receipts'] = []
   const refused = new Map<string, number>()
   let over = false
+  // also where the test fails before it stops it: what failed is then what is told
+  t.teardown(() => { over = true })
   const lanes = Array.from({ length: LANES }, async (_, lane) => {
     while (!over) {
-      const reply = await gateway.ask({ model: lane % 2 ? 'A' : 'B', stream: lane % 4 > 1, messages: QUESTION })
-      const text = await reply.text()
+      const text = await gateway.ask({ model: lane % 2 ? 'A' : 'B', stream: lane % 4 > 1, messages: QUESTION }).then((reply) => reply.text(), (error: unknown) => { if (over) return ''; throw error })
       const receipt = /"audit":(\{[^}]*\})/.exec(text)
       if (receipt) receipts.push(JSON.parse(receipt[1]!))
       const code = /"code":"(\w+)"/.exec(text)?.[1]
