@@ -34,6 +34,8 @@ const FORBIDDEN: [folder: string, imported: string, words: RegExp][] = [
   ['src/draws', 'pg', /Only src\/database opens PostgreSQL/],
   ['src/chat', '../../database/database.ts', /Only the stores/],
   ['src/database', '../../audit/log.ts', /database does not know this room/],
+  ['src/datasets', '../../chat/answer.ts', /datasets does not know this room/],
+  ['src/datasets', 'node:sqlite', /Only the stores/],
   ['src/chat', 'undici', /Only experts and engine know a model server/],
   ['src/experts', 'node-llama-cpp', /engine's child process/],
   ['src/engine', 'undici', /it calls nobody/],

@@ -17,6 +17,8 @@ export interface Context {
   readonly openLog: (directory: string) => AuditLog | Promise<AuditLog>
   /** How keys are opened that are not in the data directory; undefined where they are. */
   readonly sharedKeys?: () => Promise<((directory: string, audit: KeyLeaves) => Promise<KeyStore>) | undefined>
+  /** Whether `err` writes to a terminal, where a bar may redraw itself. */
+  readonly terminal?: boolean
   /** What can be done to a log only while nobody has it open. */
   readonly offline?: {
     acceptRestore (directory: string, reason: string): Promise<void>
@@ -37,6 +39,7 @@ export const COMMANDS: Readonly<Record<string, Listed>> = {
   audit: { summary: 'erase, hold and expire transcripts; rotate the key that seals them', load: async () => (await import('./audit.ts')).audit },
   draws: { summary: 'compute every draw of an export again', load: async () => (await import('./draws.ts')).draws },
   policy: { summary: 'try the policy of use on a text, and measure it', load: async () => (await import('./policy.ts')).policy },
+  datasets: { summary: 'from sources to training data, stage by stage', load: async () => (await import('./datasets.ts')).datasets },
   keys: { summary: 'make, list, revoke and rotate API keys', load: async () => (await import('./keys.ts')).keys },
 }
 

@@ -14,6 +14,7 @@ const settings = async (directory?: string) => {
 process.exitCode = await runCommand(process.argv.slice(2), {
   out: (text) => { process.stdout.write(text) },
   err: (text) => { process.stderr.write(text) },
+  terminal: process.stderr.isTTY,
   // handed on unread: config.ts alone knows what is in it
   dataDir: async () => (await settings()).dataDir,
   openLog: async (directory) => (await import('../audit/open.ts')).openAuditLog(await settings(directory)),

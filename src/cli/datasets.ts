@@ -1,0 +1,83 @@
+/** `parallax datasets …`: from sources to training data, stage by stage. Needs no gateway; writes only below its own folder. */
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { readRecipe } from '../datasets/recipe.ts'
+import { runStage, type Stage } from '../datasets/stage.ts'
+import { STAGES } from '../datasets/stages.ts'
+import { listing, UsageError, wantsHelp, type Command, type Context } from './commands.ts'
+import { progress } from './progress.ts'
+
+const FOLDER = fileURLToPath(new URL('../../datasets', import.meta.url))
+
+interface Action { readonly summary: string, readonly usage: string, run (args: readonly string[], context: Context): Promise<void> }
+
+const OPTIONS = {
+  recipe: { type: 'string', default: join(FOLDER, 'recipe.json') },
+  work: { type: 'string', default: join(FOLDER, 'work') },
+  fresh: { type: 'boolean', default: false },
+  json: { type: 'boolean', default: false },
+} as const
+
+const OPTION_TEXT = `  --recipe <recipe.json>     every number and list; the shipped one unless given
+  --work <folder>            where stages write; datasets/work unless given
+  --fresh                    also what is done already
+  --json                     answer with the manifests, in JSON
+`
+
+async function run (stages: readonly Stage[], args: readonly string[], context: Context): Promise<void> {
+  const { values } = parseArgs({ args: [...args], options: OPTIONS })
+  const recipe = readRecipe(values.recipe)
+  const manifests = []
+  for (const [number, stage] of stages.entries()) {
+    const title = stages.length > 1 ? `${stage.name} (${number + 1} of ${stages.length})` : stage.name
+    const bar = progress(title, context.err, context.terminal ?? false)
+    const began = performance.now()
+    try {
+      const { manifest, already } = await runStage(stage, recipe, values.work, (label, done, total) => { bar.to(label, done, total) }, values.fresh)
+      bar.end()
+      manifests.push(manifest)
+      if (!values.json) context.out(`${stage.name}: ${already ? 'done already' : `${((performance.now() - began) / 1000).toFixed(1)} s`}\n${Object.entries(manifest.counts).map(([name, count]) => `  ${String(count).padStart(9)}  ${name}\n`).join('')}`)
+    } finally { bar.end() }
+  }
+  if (values.json) context.out(`${JSON.stringify(manifests, null, 2)}\n`)
+}
+
+const stageAction = (stage: Stage): Action => ({
+  summary: stage.summary,
+  usage: `Usage: parallax datasets ${stage.name} [options]
+
+${stage.summary.charAt(0).toUpperCase()}${stage.summary.slice(1)}.${stage.after.length > 0 ? ` Reads what ${stage.after.join(' and ')} made.` : ''} Goes on where it was cut off.
+
+${OPTION_TEXT}`,
+  run: async (args, context) => run([stage], args, context),
+})
+
+const ACTIONS: Readonly<Record<string, Action>> = {
+  build: {
+    summary: 'all stages in order; what is done already is kept',
+    usage: `Usage: parallax datasets build [options]
+
+${STAGES.map(({ name, summary }) => `  ${name.padEnd(14)} ${summary}`).join('\n')}
+
+${OPTION_TEXT}`,
+    run: async (args, context) => run(STAGES, args, context),
+  },
+  ...Object.fromEntries(STAGES.map((stage) => [stage.name, stageAction(stage)])),
+}
+
+export const datasets: Command = {
+  usage: `Usage: parallax datasets <action> [options]
+
+Actions:
+${listing(ACTIONS)}
+
+parallax datasets <action> --help says more.
+`,
+  async run ([name, ...rest], context) {
+    const action = name !== undefined && Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined
+    if (action === undefined) throw new UsageError(`${name === undefined ? 'An action is missing' : `Unknown action ${JSON.stringify(name)}`}. Wanted one of: ${Object.keys(ACTIONS).join(', ')}.`)
+    if (wantsHelp(rest)) return context.out(action.usage)
+    await action.run(rest, context)
+  },
+}

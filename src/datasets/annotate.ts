@@ -1,0 +1,47 @@
+/**
+ * Annotate: stance and topic of every pair, with a confidence, by models that never saw the pair itself but others on its
+ * topic: models that saw none took "abortion should be illegal" for left. A pair whose ends read exchanged is likely a wrong label;
+ * it does not train, and people can look at it (tasks). Knows nothing of splits.
+ */
+import { number32 } from './dice.ts'
+import { confidence, features, StanceModel } from './stance/stance.ts'
+import { readFamilies } from './topics/families.ts'
+import type { AnnotatedPair, Pair } from './rows.ts'
+import type { Stage } from './stage.ts'
+import { contentWords } from './text.ts'
+
+export const annotate: Stage = {
+  name: 'annotate',
+  summary: 'stance and topic of every pair, with a confidence',
+  after: ['pair'],
+  settings: (recipe) => ({ code: 2, seed: recipe.seed, ...recipe.annotate }),
+  async run (job) {
+    const { folds, epochs } = job.recipe.annotate
+    const families = readFamilies(job.recipe)
+    const foldOf = (row: Pair): number => number32(job.recipe.seed, 'fold', row.id) % folds
+    const kept = await job.once('models', () => {
+      const models = Array.from({ length: folds }, () => new StanceModel())
+      for (let epoch = 1; epoch <= epochs; epoch++) {
+        for (const row of job.read<Pair>('pair', `learning stance, ${epoch} of ${epochs}`)) {
+          const [left, right] = [features(row.left), features(row.right)]
+          for (const [fold, model] of models.entries()) if (fold !== foldOf(row)) model.learn(left, right)
+        }
+      }
+      return models.map((model) => model.keep())
+    })
+    const models = kept.map((text) => StanceModel.from(text))
+    job.mapParts<Pair>('pair', (rows, out, count) => {
+      for (const row of rows) {
+        const sure = confidence(models[foldOf(row)]!, features(row.left), features(row.right))
+        const text = `${row.left}\n${row.right}`
+        const about = contentWords(row.topic)
+        const said = contentWords(text)
+        const onTopic = [...about].some((word) => said.has(word)) || (families.named(row.cluster)?.pattern.test(text.toLowerCase()) ?? false)
+        out.row({ ...row, confidence: sure, on_topic: onTopic } satisfies AnnotatedPair)
+        count('pairs')
+        count(sure > 0.5 ? 'read as labelled' : 'read as exchanged')
+        if (!onTopic) count('do not name their topic')
+      }
+    })
+  },
+}

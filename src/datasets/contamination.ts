@@ -1,0 +1,102 @@
+/** Texts that must not train, and how one is recognised: eight words in a row, or much the same content words. Knows no stage. */
+import { readFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
+import { z } from 'zod'
+import { DatasetError } from './dataset-error.ts'
+import { READERS } from './readers/readers.ts'
+import { pathIn, readChecked, type Recipe } from './recipe.ts'
+import { contentWords, words } from './text.ts'
+import { StatementIndex } from './topics/statement-index.ts'
+
+const set = z.strictObject({
+  name: z.string(), file: z.string(), reader: z.enum(['csv', 'jsonl', 'questions-js', 'evaluation-questions']), texts: z.array(z.string()),
+  licence: z.string({ error: 'a set without a licence is refused' }), address: z.string(), citation: z.string().optional(),
+})
+const schema = z.strictObject({ title: z.string(), licence: z.string(), address: z.string(), method: z.string(), sets: z.array(set).min(1) })
+
+const questions = z.looseObject({ template: z.string(), held_out: z.record(z.string(), z.string()), fixtures: z.array(z.string()), harmless: z.array(z.string()) })
+
+/** Of fewer content words than this a share says nothing. */
+const FEW_WORDS = 4
+
+/** `a.b` of a record; lists give all their texts. */
+function textsAt (record: unknown, path: string): string[] {
+  let value = record
+  for (const name of path.split('.')) value = (value as Record<string, unknown> | undefined)?.[name]
+  return (Array.isArray(value) ? value : [value]).filter((text) => typeof text === 'string')
+}
+
+async function textsOf ({ file, reader, texts }: z.infer<typeof set>, path: string): Promise<string[]> {
+  if (reader === 'questions-js') {
+    // a script that assigns a JSON array: read, never run
+    const source = readFileSync(path, 'utf8')
+    return [...source.matchAll(/"question":\s*("(?:[^"\\]|\\.)*")/g)].map((match) => JSON.parse(match[1]!) as string)
+  }
+  if (reader === 'evaluation-questions') {
+    const { template, held_out: held, fixtures, harmless } = readChecked(path, 'a file of evaluation questions', questions)
+    return [...[...Object.values(held), ...fixtures].map((topic) => template.replace('{topic}', topic)), ...harmless]
+  }
+  const found: string[] = []
+  for await (const { record } of READERS[reader]!.read(path)) found.push(...texts.flatMap((name) => textsAt(record, name)))
+  if (found.length === 0) throw new DatasetError(`${file} gave no text under ${texts.join(', ')}: nothing would be kept out of training. Correct the list of evaluation sets.`)
+  return found
+}
+
+export interface Hit { readonly set: string, readonly text: string, readonly by: string }
+
+export class Contamination {
+  readonly #grams = new Map<string, number>()
+  readonly #short = new Map<string, number>()
+  readonly #index: StatementIndex
+  readonly #indexed: number[] = []
+  readonly #items: { readonly set: string, readonly text: string }[] = []
+  readonly #gram: number
+  readonly sizes: Record<string, number> = {}
+
+  constructor (gram: number, likeness: number) {
+    this.#gram = gram
+    this.#index = new StatementIndex(likeness)
+  }
+
+  add (name: string, text: string): void {
+    const item = this.#items.push({ set: name, text }) - 1
+    this.sizes[name] = (this.sizes[name] ?? 0) + 1
+    const all = words(text)
+    for (let i = 0; i + this.#gram <= all.length; i++) this.#grams.set(all.slice(i, i + this.#gram).join(' '), item)
+    this.#short.set(all.join(' '), item)
+    if (contentWords(text).size >= FEW_WORDS) this.#indexed[this.#index.add(text)] = item
+  }
+
+  find (text: string): Hit | undefined {
+    const all = words(text)
+    const said = (item: number, by: string): Hit => ({ ...this.#items[item]!, by })
+    const same = this.#short.get(all.join(' '))
+    if (same !== undefined) return said(same, 'word for word')
+    for (let i = 0; i + this.#gram <= all.length; i++) {
+      const item = this.#grams.get(all.slice(i, i + this.#gram).join(' '))
+      if (item !== undefined) return said(item, `${this.#gram} words in a row`)
+    }
+    const near = contentWords(text).size >= FEW_WORDS ? this.#index.find(text) : undefined
+    return near === undefined ? undefined : said(this.#indexed[near]!, 'content words alike')
+  }
+}
+
+const listOf = (recipe: Recipe): { readonly file: string, readonly list: z.infer<typeof schema> } => {
+  const file = pathIn(recipe, recipe.decontaminate.sets)
+  return { file, list: readChecked(file, 'a list of evaluation sets', schema) }
+}
+
+/** The files that the list names, for digests. */
+export const evaluationFiles = (recipe: Recipe): string[] => { const { file, list } = listOf(recipe); return list.sets.map((one) => resolve(dirname(file), one.file)) }
+
+export async function readContamination (recipe: Recipe): Promise<Contamination> {
+  const { file, list } = listOf(recipe)
+  const found = new Contamination(recipe.decontaminate.n_gram, recipe.decontaminate.likeness)
+  for (const one of list.sets) {
+    try { for (const text of await textsOf(one, resolve(dirname(file), one.file))) found.add(one.name, text) } catch (cause) {
+      if (cause instanceof DatasetError) throw cause
+      throw new DatasetError(`The evaluation set ${one.name} (${one.file}) cannot be read: ${(cause as Error).message}. Nothing trains until it can be held against it.`, { cause })
+    }
+  }
+  return found
+}

@@ -1,0 +1,40 @@
+/** Decontaminate: rows of train and validation that repeat an item of an evaluation set go, for both sides alike. */
+import { hash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { evaluationFiles, readContamination, type Contamination, type Hit } from './contamination.ts'
+import { digestOf } from './recipe.ts'
+import { ENDS, type Example } from './rows.ts'
+import type { Stage } from './stage.ts'
+import { sentences } from './text.ts'
+
+/** The first text of a row that an evaluation set holds. */
+export function contaminated (row: Example, sets: Contamination): Hit | undefined {
+  const texts = [...row.prompt.map((turn) => turn.content), ...ENDS.flatMap((end) => sentences(row[end]))]
+  for (const text of texts) {
+    const hit = sets.find(text)
+    if (hit !== undefined) return hit
+  }
+  return undefined
+}
+
+export const decontaminate: Stage = {
+  name: 'decontaminate',
+  summary: 'out with what repeats an item of an evaluation set',
+  after: ['augment'],
+  settings: (recipe) => ({ code: 1, ...recipe.decontaminate, list: digestOf(recipe, recipe.decontaminate.sets), sets: evaluationFiles(recipe).map((file) => hash('sha256', readFileSync(file))) }),
+  async run (job) {
+    const sets = await readContamination(job.recipe)
+    const dropped = new Set<string>()
+    job.mapParts<Example>('augment', (rows, out, count) => {
+      for (const row of rows) {
+        const hit = row.split === 'test' ? undefined : contaminated(row, sets)
+        if (hit !== undefined) {
+          dropped.add(row.id)
+          count(`dropped: ${hit.set}, ${hit.by}`)
+        } else if (row.parent !== null && dropped.has(row.parent)) count('dropped: with its parent')
+        else { out.row(row); count(`${row.split}: rows`) }
+      }
+    }, (rows) => { for (const row of rows) if (row.split !== 'test' && contaminated(row, sets)) dropped.add(row.id) })
+    job.mustHave('train: rows')
+  },
+}
