@@ -1,4 +1,4 @@
-/** PostgreSQL keeps the old version of a changed row until it is vacuumed: what was erased goes for good then. Its WAL and its archive are the operator's to bound. */
+/** PostgreSQL keeps the old version of a changed row until it is vacuumed, and does not overwrite the space that it then frees: docs/operations.md says what that means for an erasure. Its WAL and its archive are the operator's to bound. */
 import type { Database } from './database.ts'
 
 /** So long is waited for it; the server goes on all the same. */
