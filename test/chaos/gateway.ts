@@ -1,7 +1,7 @@
 /** The real gateway as a process that can be killed and started again. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -17,7 +17,13 @@ export class Gateway {
     this.#env = { ...env, DATA_DIR: dataDir }
   }
 
-  get keys (): Record<'app' | 'auditor' | 'admin', string> { return JSON.parse(readFileSync(join(this.#dataDir, 'keys.json'), 'utf8')) }
+  /** Replicas share their keys: whichever was first holds the file, in a folder beside this one's. */
+  get keys (): Record<'app' | 'auditor' | 'admin', string> {
+    const all = dirname(this.#dataDir)
+    const file = [this.#dataDir, ...readdirSync(all).map((name) => join(all, name))].map((folder) => join(folder, 'keys.json')).find((path) => existsSync(path))
+    if (file === undefined) throw new Error(`no keys.json in ${all}`)
+    return JSON.parse(readFileSync(file, 'utf8'))
+  }
 
   async start (): Promise<void> {
     const child = this.#child = spawn(process.execPath, [join(ROOT, 'src/server.ts')], { cwd: ROOT, env: { PATH: process.env['PATH'] ?? '', PORT: '0', PARALLAX_MODEL: 'none', LOG_LEVEL: 'error', ...this.#env }, stdio: ['ignore', 'pipe', 'pipe'] })
