@@ -40,6 +40,7 @@ export const COMMANDS: Readonly<Record<string, Listed>> = {
   draws: { summary: 'compute every draw of an export again', load: async () => (await import('./draws.ts')).draws },
   policy: { summary: 'try the policy of use on a text, and measure it', load: async () => (await import('./policy.ts')).policy },
   datasets: { summary: 'from sources to training data, stage by stage', load: async () => (await import('./datasets.ts')).datasets },
+  train: { summary: 'train the perspectives, here or at a service', load: async () => (await import('./train.ts')).train },
   keys: { summary: 'make, list, revoke and rotate API keys', load: async () => (await import('./keys.ts')).keys },
 }
 
