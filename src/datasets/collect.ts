@@ -31,16 +31,16 @@ function collected (source: SourceDeclaration, fields: SourceDeclaration['fields
   const text = valueOf(record, fields.text)
   if (text === undefined) return 'no text'
   const name = valueOf(record, fields.side)?.toLowerCase()
-  const end = ENDS.find((one) => source.sides?.[one].some((listed) => listed.toLowerCase() === name))
+  const end = source.end ?? ENDS.find((one) => source.sides?.[one].some((listed) => listed.toLowerCase() === name))
   if (end === undefined) return 'of neither declared side'
   return { id, source: source.name, topic, [end]: text }
 }
 
 function fieldsOf (source: SourceDeclaration): SourceDeclaration['fields'] {
-  const fields = { ...READERS[source.reader]?.fields, ...source.fields }
+  const fields = { ...READERS[source.reader].fields, ...source.fields }
   const pair = fields.left !== undefined && fields.right !== undefined
-  const text = fields.text !== undefined && fields.side !== undefined && source.sides !== undefined
-  if (pair === text) throw new DatasetError(`${source.declared}: wanted columns for a pair (left, right) or for a text (text, side, and "sides"), came ${JSON.stringify(source.fields)}.`)
+  const text = fields.text !== undefined && (source.end !== undefined || (fields.side !== undefined && source.sides !== undefined))
+  if (pair === text) throw new DatasetError(`${source.declared}: wanted columns for a pair (left, right) or for a text (text, and either side with "sides" or "end"), came ${JSON.stringify(source.fields)}.`)
   return fields
 }
 
@@ -73,12 +73,12 @@ export const collect: Stage = {
       const fields = fieldsOf(source)
       for (const file of await checkedFiles(source)) {
         let seen = false
-        for await (const { row, record } of READERS[source.reader]!.read(file)) {
-          if (!seen) for (const column of [fields.left, fields.right, fields.text].filter((name) => typeof name === 'string')) if (!(column in record)) throw new DatasetError(`${at(file, row)}: ${source.declared} names a column ${JSON.stringify(column)}, and the file has ${Object.keys(record).join(', ')}.`)
-          seen = true
+        for await (const { row, record, skip } of READERS[source.reader].read(file, source)) {
+          if (skip === undefined && !seen) for (const column of [fields.left, fields.right, fields.text].filter((name) => typeof name === 'string')) if (!(column in record)) throw new DatasetError(`${at(file, row)}: ${source.declared} names a column ${JSON.stringify(column)}, and the file has ${Object.keys(record).join(', ')}.`)
+          seen ||= skip === undefined
           const number = used.get(source.name)! + 1
           used.set(source.name, number)
-          rows.push(collected(source, fields, `${source.name}:${number}`, record))
+          rows.push(skip ?? collected(source, fields, `${source.name}:${number}`, record))
           if (rows.length === size) flush()
           if (++total % 4096 === 0) job.report('rows', total, 0)
         }

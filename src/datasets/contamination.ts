@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { DatasetError } from './dataset-error.ts'
-import { READERS } from './readers/readers.ts'
+import { readCsv } from './readers/csv.ts'
+import { readJsonl } from './readers/jsonl.ts'
 import { pathIn, readChecked, type Recipe } from './recipe.ts'
 import { contentWords, words } from './text.ts'
 import { StatementIndex } from './topics/statement-index.ts'
@@ -37,7 +38,7 @@ async function textsOf ({ file, reader, texts }: z.infer<typeof set>, path: stri
     return [...[...Object.values(held), ...fixtures].map((topic) => template.replace('{topic}', topic)), ...harmless]
   }
   const found: string[] = []
-  for await (const { record } of READERS[reader]!.read(path)) found.push(...texts.flatMap((name) => textsAt(record, name)))
+  for await (const { record } of (reader === 'csv' ? readCsv : readJsonl)(path)) found.push(...texts.flatMap((name) => textsAt(record, name)))
   if (found.length === 0) throw new DatasetError(`${file} gave no text under ${texts.join(', ')}: nothing would be kept out of training. Correct the list of evaluation sets.`)
   return found
 }

@@ -30,6 +30,8 @@ const schema = z.strictObject({
   reader: z.enum(['csv', 'jsonl', 'parquet', 'huggingface', 'reddit', 'truth-social', 'articles', 'abstracts']),
   /** Which columns hold what. Of a pair: topic, left, right. Of a text: text, and side where `sides` tells ends by a column. */
   fields: z.strictObject({ topic: column.optional(), left: column.optional(), right: column.optional(), text: column.optional(), side: column.optional() }).default({}),
+  /** Where everything in it is of one end. */
+  end: z.enum(['left', 'right']).optional(),
   /** The values of the side's column (communities, accounts, outlets) that count as one end; rows of others are left out. */
   sides: z.strictObject({ left: z.array(z.string()), right: z.array(z.string()) }).optional(),
 })

@@ -6,6 +6,9 @@ import { NumberSort } from './clean/number-sort.ts'
 import { DatasetError } from './dataset-error.ts'
 import { number32 } from './dice.ts'
 import { clusterLabels, type Label, type Shared } from './topics/clusters.ts'
+import { gather } from './gather.ts'
+import { readRows } from './parts.ts'
+import { counterparts, inTurn } from './topics/counterparts.ts'
 import { labelKey, readFamilies } from './topics/families.ts'
 import { digestOf } from './recipe.ts'
 import { ENDS, type Collected, type Pair } from './rows.ts'
@@ -59,22 +62,35 @@ export const pair: Stage = {
       const labels: Label[] = [...rows].map(([name, count]) => ({ name, rows: count })).toSorted((a, b) => a.name < b.name ? -1 : 1)
       return clusterLabels(labels, sharedStatements(job, labels.map(({ name }) => name), labelOf), families, job.recipe.pair)
     })
-    // texts that came alone, waiting for a counterpart: by cluster, the longest wait first
-    const waiting = new Map<string, Collected[]>()
+    const alone = (row: Collected): boolean => row.left === undefined || row.right === undefined
     job.mapParts<Collected>('clean', (rows, out, count) => {
       for (const row of rows) {
         const topic = labelOf(row)
         const cluster = clusters[topic]
-        if (cluster === undefined) { count('left out: no topic'); continue }
-        if (row.left !== undefined && row.right !== undefined) {
-          out.row({ id: row.id, source: row.source, topic, cluster, left: row.left, right: row.right } satisfies Pair)
+        if (cluster === undefined) count('left out: no topic')
+        else if (!alone(row)) {
+          out.row({ id: row.id, source: row.source, topic, cluster, left: row.left!, right: row.right! } satisfies Pair)
           count('pairs')
-          continue
         }
-        void waiting
-        count('left out: no counterpart')
       }
     })
+    const groups = await job.once('alone', () => gather(
+      (function * () { for (const row of job.read<Collected>('clean', 'texts alone')) if (alone(row)) yield { ...row, topic: labelOf(row) } })(),
+      (row) => clusters[row.topic] && `${clusters[row.topic]}\t${row.left === undefined ? 'right' : 'left'}`, job.scratch('alone')))
+    const found = Object.entries(Object.groupBy(groups, ({ name }) => name.split('\t')[0]!)).toSorted(([a], [b]) => a < b ? -1 : 1)
+    for (const [number, [cluster, files]] of found.entries()) {
+      job.report('texts alone, by topic', number, found.length)
+      job.part(job.partsOf('clean').length + number, (out, count) => {
+        for (const one of counterparts(inTurn(files!.map(({ file }) => readRows<Collected>(file))))) {
+          if ('alone' in one) count(`left out: ${one.alone} text without a counterpart`)
+          else {
+            out.row({ id: `${one.left.id}+${one.right.id}`, source: [...new Set([one.left.source, one.right.source])].join('+'), topic: one.left.topic, cluster, left: one.left.left!, right: one.right.right! } satisfies Pair)
+            count('pairs')
+            count('pairs of texts that came alone')
+          }
+        }
+      })
+    }
     job.mustHave('pairs')
   },
 }

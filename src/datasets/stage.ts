@@ -111,15 +111,15 @@ export class Job {
     return made
   }
 
-  /** Part by part: the rows of `stage`, or of files, to rows of this one. `skipped` sees the rows of parts that were there already. */
-  mapParts<T> (stage: string | readonly { readonly file: string, readonly rows: number }[], each: (rows: Generator<T>, out: FileInTheMaking, count: (name: string, by?: number) => void, part: number) => void, skipped?: (rows: Generator<T>) => void): void {
+  /** Part by part: the rows of `stage`, or of files, to rows of this one. `skipped` sees the rows of parts that were there already; `from` is the number of the first part. */
+  mapParts<T> (stage: string | readonly { readonly file: string, readonly rows: number }[], each: (rows: Generator<T>, out: FileInTheMaking, count: (name: string, by?: number) => void, part: number) => void, skipped?: (rows: Generator<T>) => void, from = 0): void {
     const parts = typeof stage === 'string' ? this.partsOf(stage) : stage
     const total = parts.reduce((sum, part) => sum + part.rows, 0)
     let done = 0
     for (const [number, { file, rows }] of parts.entries()) {
       this.report('rows', done, total)
       let made = false
-      this.part(number, (out, count) => { made = true; each(readRows<T>(file), out, count, number) })
+      this.part(from + number, (out, count) => { made = true; each(readRows<T>(file), out, count, number) })
       if (!made) skipped?.(readRows<T>(file))
       done += rows
     }

@@ -1,12 +1,12 @@
-/** CSV as RFC 4180 has it, a record at a time. Strict: a quote that never closes or a row of another length is an error that names the row. */
+/** CSV as RFC 4180 has it, or the same with tabs, a record at a time. Strict: a quote that never closes or a row of another length is an error that names the row. */
 import { DatasetError, at } from '../dataset-error.ts'
-import type { Read } from './read.ts'
+import type { ReadFormat } from './read.ts'
 import { textOf } from './text.ts'
 
 /** A field longer than this is a quote that was never closed. */
 const LONGEST_FIELD = 1_000_000
 
-async function * records (file: string): AsyncGenerator<{ readonly fields: string[], readonly row: number }> {
+async function * records (file: string, comma: string): AsyncGenerator<{ readonly fields: string[], readonly row: number }> {
   let [row, begun] = [1, 1]
   let fields: string[] = []
   let field = ''
@@ -23,7 +23,7 @@ async function * records (file: string): AsyncGenerator<{ readonly fields: strin
       } else if (state === 'closing' && char === '"') {
         field += '"'
         state = 'quoted'
-      } else if (char === ',') endField()
+      } else if (char === comma) endField()
       else if (char === '\n') {
         const empty = fields.length === 0 && field === '' && state === 'start'
         endField()
@@ -31,7 +31,7 @@ async function * records (file: string): AsyncGenerator<{ readonly fields: strin
         fields = []
         begun = row
       } else if (char === '\r' && state !== 'plain') continue
-      else if (state === 'closing') throw broken(`wanted a comma or the end of the line after a closing quote, came ${JSON.stringify(char)}`)
+      else if (state === 'closing') throw broken(`wanted a separator or the end of the line after a closing quote, came ${JSON.stringify(char)}`)
       else if (char === '"' && state === 'start') state = 'quoted'
       else if (char === '"') throw broken('a quote stands inside a field that is not quoted')
       else { field += char; state = 'plain' }
@@ -41,9 +41,9 @@ async function * records (file: string): AsyncGenerator<{ readonly fields: strin
   if (fields.length > 0 || field !== '' || state !== 'start') { endField(); yield { fields, row: begun } }
 }
 
-export const readCsv: Read = async function * (file) {
+const table = (comma: string): ReadFormat => async function * (file) {
   let head: string[] | undefined
-  for await (const { fields, row } of records(file)) {
+  for await (const { fields, row } of records(file, comma)) {
     const values = fields.map((field) => field.endsWith('\r') ? field.slice(0, -1) : field)
     if (head === undefined) {
       head = values.map((name) => name.replace(/^\ufeff/, '').trim())
@@ -53,3 +53,6 @@ export const readCsv: Read = async function * (file) {
     yield { row, record: Object.fromEntries(head.map((name, i) => [name, values[i]])) }
   }
 }
+
+export const readCsv = table(',')
+export const readTsv = table('\t')
