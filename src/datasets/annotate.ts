@@ -10,6 +10,9 @@ import type { AnnotatedPair, Pair } from './rows.ts'
 import type { Stage } from './stage.ts'
 import { contentWords } from './text.ts'
 
+/** Pairs that the models learn from, spread over all: more make them no surer. */
+const MOST_LEARNED = 60_000
+
 export const annotate: Stage = {
   name: 'annotate',
   summary: 'stance and topic of every pair, with a confidence',
@@ -19,10 +22,13 @@ export const annotate: Stage = {
     const { folds, epochs } = job.recipe.annotate
     const families = readFamilies(job.recipe)
     const foldOf = (row: Pair): number => number32(job.recipe.seed, 'fold', row.id) % folds
+    const every = Math.max(1, Math.ceil(job.rowsOf('pair') / MOST_LEARNED))
     const kept = await job.once('models', () => {
       const models = Array.from({ length: folds }, () => new StanceModel())
       for (let epoch = 1; epoch <= epochs; epoch++) {
+        let number = -1
         for (const row of job.read<Pair>('pair', `learning stance, ${epoch} of ${epochs}`)) {
+          if (++number % every !== 0) continue
           const [left, right] = [features(row.left), features(row.right)]
           for (const [fold, model] of models.entries()) if (fold !== foldOf(row)) model.learn(left, right)
         }

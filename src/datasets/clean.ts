@@ -5,7 +5,7 @@
 import { readLists, type Lists } from './clean/lists.ts'
 import { nearDuplicates } from './clean/near-duplicates.ts'
 import { personalData } from './clean/personal.ts'
-import { lines, writeWhole } from './parts.ts'
+import { lines, readRows, writeWhole } from './parts.ts'
 import { digestOf, type Recipe } from './recipe.ts'
 import { ENDS, type Collected, type End } from './rows.ts'
 import type { Job, Stage } from './stage.ts'
@@ -36,19 +36,25 @@ function judge (row: Collected, lists: Lists, recipe: Recipe): Verdict {
   return { row: { id: row.id, source: row.source, topic: tidy(row.topic), ...texts }, found }
 }
 
-/** Numbers, among the rows that nothing else is wrong with, of those that repeat an earlier one. */
-async function repeated (job: Job, lists: Lists): Promise<string> {
-  const file = job.scratch('repeated')
-  await job.once('repeated-found', () => writeWhole(file, (out) => {
-    const texts = function * (): Generator<readonly string[]> {
-      for (const row of job.read<Collected>('collect', 'near-duplicates')) {
-        const { row: { left = '', right = '' }, found } = judge(row, lists, job.recipe)
-        if (found.length === 0) yield [left, right]
-      }
-    }
-    for (const { row, exact } of nearDuplicates(texts(), job.recipe.clean.near_duplicate, job.scratch('near'))) out.line(`${row} ${exact ? 'exact' : 'near'}`)
-  }))
-  return file
+/** Every row judged, and the numbers, among those that nothing is wrong with, of rows that repeat an earlier one. Both into files. */
+async function judged (job: Job): Promise<{ readonly rows: string, readonly repeats: string }> {
+  const [rows, repeats] = [job.scratch('judged'), job.scratch('repeats')]
+  await job.once('found', () => {
+    const lists = readLists(job.recipe)
+    return writeWhole(repeats, (found) => {
+      writeWhole(rows, (all) => {
+        const texts = function * (): Generator<readonly string[]> {
+          for (const row of job.read<Collected>('collect', 'near-duplicates')) {
+            const verdict = judge(row, lists, job.recipe)
+            all.row(verdict)
+            if (verdict.found.length === 0) yield [verdict.row.left ?? '', verdict.row.right ?? '']
+          }
+        }
+        for (const { row, exact } of nearDuplicates(texts(), job.recipe.clean.near_duplicate, job.scratch('near'))) found.line(`${row} ${exact ? 'exact' : 'near'}`)
+      })
+    })
+  })
+  return { rows, repeats }
 }
 
 export const clean: Stage = {
@@ -60,32 +66,41 @@ export const clean: Stage = {
     return { code: 1, ...recipe.clean, digests: [toxic, extreme, claims, words].map((file) => digestOf(recipe, file)) }
   },
   async run (job) {
-    const lists = readLists(job.recipe)
-    const repeats = lines(await repeated(job, lists))
+    const files = await judged(job)
+    const repeats = lines(files.repeats)
     let next = repeats.next().value?.split(' ')
     let number = 0
-    // parts that are there already still have to be counted through
-    const skip = (rows: Iterable<Collected>): void => { for (const row of rows) if (judge(row, lists, job.recipe).found.length === 0) take() }
-    const take = (): string | undefined => {
+    const repeat = (): string | undefined => {
       const hit = next !== undefined && Number(next[0]) === number ? next[1] : undefined
       if (hit !== undefined) next = repeats.next().value?.split(' ')
       number++
       return hit
     }
-    job.mapParts<Collected>('collect', (rows, out, count) => {
-      for (const raw of rows) {
-        const { row, found } = judge(raw, lists, job.recipe)
-        for (const end of ENDS) if (row[end] !== undefined) count(`${end}: texts`)
-        for (const { end, why } of found) count(`${end}: ${why}`)
-        for (const end of ENDS) if (found.some((one) => one.end === end)) count(`${end}: flagged`)
-        const reasons = new Set(found.map(({ why }) => why.split(':')[0]!))
-        for (const why of reasons) count(`dropped rows: ${why}`)
-        if (found.length > 0) continue
-        const repeat = take()
-        if (repeat !== undefined) count(`dropped rows: ${repeat} repetition`)
-        else { out.row(row); count('kept') }
+    const all = readRows<Verdict>(files.rows)
+    const take = function * (count: number): Generator<Verdict & { readonly repeats?: string | undefined }> {
+      for (let i = 0; i < count; i++) {
+        const verdict = all.next().value as Verdict
+        yield verdict.found.length > 0 ? verdict : { ...verdict, repeats: repeat() }
       }
-    }, skip)
+    }
+    const parts = job.partsOf('collect')
+    for (const [part, { rows }] of parts.entries()) {
+      job.report('parts', part, parts.length)
+      const verdicts = take(rows)
+      job.part(part, (out, count) => {
+        for (const { row, found, repeats: how } of verdicts) {
+          for (const end of ENDS) if (row[end] !== undefined) count(`${end}: texts`)
+          for (const { end, why } of found) count(`${end}: ${why}`)
+          for (const end of ENDS) if (found.some((one) => one.end === end)) count(`${end}: flagged`)
+          for (const why of new Set(found.map((one) => one.why.split(':')[0]!))) count(`dropped rows: ${why}`)
+          if (found.length > 0) continue
+          if (how !== undefined) count(`dropped rows: ${how} repetition`)
+          else { out.row(row); count('kept') }
+        }
+      })
+      // of a part that was there already, the rest still has to be passed over
+      for (const _ of verdicts) void _
+    }
     job.mustHave('kept')
   },
 }

@@ -92,7 +92,8 @@ export class WindowComposer {
     const { least_confidence: least } = given.recipe.compose
     const all = pairs.filter((pair) => (pair.split !== 'train' || pair.confidence > least) && isSentence(pair.left) && isSentence(pair.right))
     // by digest and not by order, so that what comes first in a source is not what is said first
-    this.#pieces = all.map(piece).toSorted((a, b) => number32(given.recipe.seed, a.id) - number32(given.recipe.seed, b.id))
+    const placed = all.map((pair) => ({ place: number32(given.recipe.seed, pair.id), one: piece(pair) }))
+    this.#pieces = placed.toSorted((a, b) => a.place - b.place).map(({ one }) => one)
   }
 
   /** A statement of the pair, of whichever end its digest says. */
