@@ -4,6 +4,9 @@
  */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { card } from './card/card.ts'
+import { croissant, croissantMistakes } from './card/croissant.ts'
+import { gatherFacts } from './card/facts.ts'
 import { readForms, fill, topicPhrase } from './compose/forms.ts'
 import { readContamination } from './contamination.ts'
 import { DatasetError } from './dataset-error.ts'
@@ -100,7 +103,7 @@ function formats (job: Job): void {
         }
       }
     }
-    for (const [file, text] of Object.entries(format.beside?.(files) ?? {})) job.file(`${name}/${file}`, (out) => { for (const line of text.trimEnd().split('\n')) out.line(line) })
+    for (const [file, text] of Object.entries(format.beside?.(files) ?? {})) job.text(`${name}/${file}`, text)
   }
 }
 
@@ -114,12 +117,18 @@ function checked (file: string, kind: 'sft' | 'dpo', least: number | undefined):
 export const exportStage: Stage = {
   name: 'export',
   summary: 'what trainers read, for both sides, in every format',
-  after: ['split', 'decontaminate'],
-  settings: (recipe) => ({ code: 1, seed: recipe.seed, sides: recipe.sides, ...recipe.export, forms: digestOf(recipe, recipe.compose.forms) }),
+  after: ['collect', 'clean', 'pair', 'annotate', 'split', 'augment', 'decontaminate', 'balance'],
+  settings: (recipe) => ({ code: 2, seed: recipe.seed, name: recipe.name, version: recipe.version, title: recipe.title, sides: recipe.sides, ...recipe.export, forms: digestOf(recipe, recipe.compose.forms) }),
   async run (job) {
     const splits = new Splits()
     await statements(job, splits)
     await instructions(job, splits)
     formats(job)
+    const facts = gatherFacts(job)
+    const metadata = croissant(facts)
+    const wrong = croissantMistakes(metadata)
+    if (wrong.length > 0) throw new DatasetError(`The Croissant file would be wrong: ${wrong.join('; ')}.`)
+    job.text('README.md', card(facts))
+    job.text('croissant.json', `${JSON.stringify(metadata, null, 2)}\n`)
   },
 }

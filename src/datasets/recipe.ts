@@ -15,6 +15,8 @@ const schema = z.strictObject({
   seed: z.int().min(0),
   /** Which perspective learns from which end of the data. */
   sides: z.strictObject({ left: z.string(), right: z.string() }),
+  /** The folder of declarations that the sides' objectives are read from; null: not checked. */
+  perspectives: z.string().nullable().default(null),
   /** Rows in a part file: what is lost when a stage is cut off, and all that it holds at once. */
   part_rows: z.int().min(10).max(100_000).default(5_000),
   /** Source declarations, beside the recipe. */

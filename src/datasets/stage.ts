@@ -20,6 +20,8 @@ export interface Manifest {
   readonly inputs: Readonly<Record<string, string>>
   readonly parts: readonly PartMeta[]
   readonly counts: Counts
+  /** What has to be said out loud. */
+  readonly notes: readonly string[]
   /** Of everything the stage made. */
   readonly digest: string
 }
@@ -37,6 +39,8 @@ export interface Stage {
 /** `done` of `total` in the stage's own unit; a total of 0 is not known. */
 export type Report = (label: string, done: number, total: number) => void
 
+/** Raised when manifests get other members: what an older version wrote is made again. */
+const FORMAT = 2
 const MANIFEST = 'manifest.json'
 const sha = (value: unknown): string => hash('sha256', JSON.stringify(value))
 const sorted = (counts: Counts): Counts => Object.fromEntries(Object.entries(counts).toSorted(([a], [b]) => a < b ? -1 : 1))
@@ -48,6 +52,7 @@ export class Job {
   readonly #work: string
   readonly #inputs: Readonly<Record<string, Manifest>>
   readonly #parts: PartMeta[] = []
+  readonly notes: string[] = []
 
   constructor (folder: string, recipe: Recipe, work: string, inputs: Readonly<Record<string, Manifest>>, report: Report) {
     this.folder = folder
@@ -61,11 +66,21 @@ export class Job {
   /** Files that the next stage does not need; removed when the stage is done. */
   scratch (name: string): string { return join(this.folder, 'scratch', name) }
 
+  /** What an earlier stage that this one reads has counted. */
+  countsOf (stage: string): Counts { return this.#inputs[stage]!.counts }
+  digestOf (stage: string): string { return this.#inputs[stage]!.digest }
+  notesOf (stage: string): readonly string[] { return this.#inputs[stage]!.notes }
+  /** A file of an earlier stage that is not one of its parts of rows. */
+  fileOf (stage: string, name: string): string { return join(this.#work, stage, name) }
+
+  /** What has to be said out loud, on the page as well as to whoever runs the stage. */
+  note (text: string): void { this.notes.push(text) }
+
   partsOf (stage: string): { readonly file: string, readonly rows: number }[] {
-    return this.#inputs[stage]!.parts.map(({ file, rows }) => ({ file: join(this.#work, stage, file), rows }))
+    return this.#inputs[stage]!.parts.filter(({ file }) => file.startsWith('part-')).map(({ file, rows }) => ({ file: join(this.#work, stage, file), rows }))
   }
 
-  rowsOf (stage: string): number { return this.#inputs[stage]!.parts.reduce((sum, part) => sum + part.rows, 0) }
+  rowsOf (stage: string): number { return this.partsOf(stage).reduce((sum, part) => sum + part.rows, 0) }
 
   /** Every row of a stage, in order. */
   * read<T> (stage: string, label?: string): Generator<T> {
@@ -133,6 +148,16 @@ export class Job {
     return sorted(sum)
   }
 
+  /** A small file, written whole. */
+  text (name: string, text: string): PartMeta { return this.file(name, (out) => { for (const line of text.replace(/\n$/, '').split('\n')) out.line(line) }) }
+
+  /** What was counted, for a stage that makes a report of it in the place of counts. */
+  takeCounts (): Counts {
+    const counts = this.counts()
+    for (const [i, part] of this.#parts.entries()) this.#parts[i] = { ...part, counts: {} }
+    return counts
+  }
+
   /** A side of which nothing is left would train nobody. */
   mustHave (count: string): void {
     if (!this.counts()[count]) throw new DatasetError(`Nothing is left: "${count}" is 0 after this stage. What it counted: ${JSON.stringify(this.counts())}`)
@@ -160,7 +185,7 @@ export async function runStage (stage: Stage, recipe: Recipe, work: string, repo
   }
   const settings = stage.settings(recipe)
   const digests = Object.fromEntries(Object.entries(inputs).map(([name, { digest }]) => [name, digest]))
-  const key = sha([stage.name, settings, digests])
+  const key = sha([FORMAT, stage.name, settings, digests])
   const folder = join(work, stage.name)
   const kept = manifestOf(work, stage.name)
   if (!fresh && kept?.key === key && intact(work, kept)) return { manifest: kept, already: true }
@@ -171,7 +196,7 @@ export async function runStage (stage: Stage, recipe: Recipe, work: string, repo
   const job = new Job(folder, recipe, work, inputs, report)
   await stage.run(job)
   const parts = job.parts()
-  const manifest: Manifest = { stage: stage.name, key, settings, inputs: digests, parts, counts: job.counts(), digest: sha(parts.map(({ file, sha256 }) => [file, sha256])) }
+  const manifest: Manifest = { stage: stage.name, key, settings, inputs: digests, parts, counts: job.counts(), notes: job.notes, digest: sha(parts.map(({ file, sha256 }) => [file, sha256])) }
   rmSync(job.scratch(''), { recursive: true, force: true })
   writeJson(join(folder, MANIFEST), manifest)
   rmSync(join(folder, 'begun.json'), { force: true })

@@ -92,7 +92,7 @@ t.test('evaluation items in the training data: left out by decontaminate, and an
 
 t.test('a stage without what it reads says which one to run', async (t) => {
   const set = small(t, good)
-  await t.rejects(runStage(STAGES[2]!, set.recipe(), set.work, () => {}), { message: /pair reads what clean makes, .*Run "parallax datasets clean" first/ })
+  await t.rejects(runStage(STAGES.find(({ name }) => name === 'pair')!, set.recipe(), set.work, () => {}), { message: /pair reads what clean makes, .*Run "parallax datasets clean" first/ })
 })
 
 t.test('a recipe with mistakes names them all', async (t) => {

@@ -57,7 +57,7 @@ t.test('what is done already is not done again, and a changed setting runs what 
   writeFileSync(set.file, JSON.stringify({ ...JSON.parse(readFileSync(set.file, 'utf8')), seed: 99 }))
   const again: string[] = []
   for (const stage of STAGES) if (!(await runStage(stage, set.recipe(), set.work, () => {})).already) again.push(stage.name)
-  t.same(again, ['annotate', 'split', 'augment', 'decontaminate', 'export'])
+  t.same(again, ['annotate', 'split', 'augment', 'decontaminate', 'balance', 'export'])
 })
 
 t.test('a part that is missing or cut is made again, to the same bytes', async (t) => {
@@ -102,7 +102,7 @@ t.test('a part that was finished before the kill is not written again', async (t
   const clean = STAGES.find(({ name }) => name === 'clean')!
   let parts = 0
   rmSync(join(set.work, 'clean'), { recursive: true })
-  await t.rejects(runStage(clean, set.recipe(), set.work, (label, done) => { if (label === 'rows' && done >= 40 && ++parts === 1) throw new Error('cut') }), { message: 'cut' })
+  await t.rejects(runStage(clean, set.recipe(), set.work, (label, done) => { if (label === 'parts' && done >= 2 && ++parts === 1) throw new Error('cut') }), { message: 'cut' })
   t.notOk(existsSync(join(set.work, 'clean/manifest.json')))
   const marked = join(set.work, 'clean/part-00000.jsonl')
   const text = readFileSync(marked, 'utf8')

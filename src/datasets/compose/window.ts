@@ -3,6 +3,7 @@
  * that cluster's statements. Nothing here prefers an end: whatever is chosen is chosen by seed, by length or by a text's digest,
  * so exchanged ends give exchanged answers. Pure.
  */
+import { featuresOf } from '../balance/features.ts'
 import { dice, number32, type Dice } from '../dice.ts'
 import type { Recipe } from '../recipe.ts'
 import { ENDS, type End, type Example, type SplitPair, type Turn } from '../rows.ts'
@@ -11,11 +12,18 @@ import { contradicts, weigh, type Weighed } from './contradiction.ts'
 import { fill, topicPhrase, type FormName, type Forms } from './forms.ts'
 import { isSentence, joined, shouldQuestion, type Asked, type Lower } from './sentence.ts'
 
+const MANNERS = ['obligation', 'hedges', 'named entities', 'imperatives', 'negations'] as const
+type Manner = typeof MANNERS[number]
+/** What one "must" more on one side costs, in words. */
+const MANNER_COST = 2
+
 /** A pair with what composing asks of it again and again. */
 interface Piece extends SplitPair {
   readonly bags: Readonly<Record<End, ReadonlySet<string>>>
   readonly weighed: Readonly<Record<End, Weighed>>
   readonly length: Readonly<Record<End, number>>
+  /** Left minus right, of what a model could learn in the place of a stance. */
+  readonly manner: Readonly<Record<Manner, number>>
   used: number
 }
 
@@ -27,15 +35,20 @@ const SHARED_WORDS = 2
 const SENTENCES: readonly (readonly [number, number])[] = [[2, 0.22], [3, 0.36], [4, 0.24], [5, 0.12], [6, 0.06]]
 /** Companions that are looked at, and of those that fit the ones among which the better length decides. */
 const LOOKED_AT = 40
-const FITTING = 5
+const FITTING = 10
 const TRIES = 3
 
 export interface Derived { readonly kind: string, readonly prompt: readonly Turn[], readonly order?: readonly number[] }
 
 export interface Composer { readonly recipe: Recipe, readonly forms: Forms, readonly lower: Lower }
 
+function mannerOf (pair: SplitPair): Record<Manner, number> {
+  const [left, right] = [featuresOf(pair.left), featuresOf(pair.right)]
+  return Object.fromEntries(MANNERS.map((manner) => [manner, left[manner] - right[manner]])) as Record<Manner, number>
+}
+
 const piece = (pair: SplitPair): Piece => ({
-  ...pair, used: 0,
+  ...pair, used: 0, manner: mannerOf(pair),
   bags: { left: contentWords(pair.left), right: contentWords(pair.right) },
   weighed: { left: weigh(pair.left), right: weigh(pair.right) },
   length: { left: wordCount(pair.left), right: wordCount(pair.right) },
@@ -48,6 +61,8 @@ const fits = (one: Piece, chosen: readonly Piece[]): boolean => chosen.every((tw
 
 const total = (pieces: readonly Piece[], end: End): number => pieces.reduce((sum, one) => sum + one.length[end], 0)
 const gap = (pieces: readonly Piece[]): number => Math.abs(total(pieces, 'left') - total(pieces, 'right'))
+/** How unlike the two answers would be in length and manner. */
+const unlike = (pieces: readonly Piece[]): number => gap(pieces) + MANNERS.reduce((sum, manner) => sum + MANNER_COST * Math.abs(pieces.reduce((all, one) => all + one.manner[manner], 0)), 0)
 const matched = (pieces: readonly Piece[], by: number): boolean => gap(pieces) <= Math.max(3, by * Math.max(total(pieces, 'left'), total(pieces, 'right')))
 
 /** The lead and companions up to `count`, about as long on both ends; undefined where fewer than two fit. */
@@ -60,7 +75,7 @@ function gather (lead: Piece, window: readonly Piece[], count: number, mostWords
     const chosen = [lead]
     while (chosen.length < count) {
       const fitting = ranked.filter((one) => !chosen.includes(one) && ENDS.every((end) => total(chosen, end) + one.length[end] <= mostWords) && fits(one, chosen)).slice(0, FITTING)
-      const best = fitting.toSorted((a, b) => gap([...chosen, a]) - gap([...chosen, b]) || a.used - b.used)[0]
+      const best = fitting.toSorted((a, b) => unlike([...chosen, a]) - unlike([...chosen, b]) || a.used - b.used)[0]
       if (best === undefined) break
       chosen.push(best)
     }
