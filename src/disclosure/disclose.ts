@@ -112,7 +112,7 @@ export const machineGenerated = (named: string, provider: string): (date: Date) 
 export function disclose (perspective: Perspective, manner: Manner, speaker: Speaker, provider: string): Disclosure {
   const { mode, mixture, role, weights, draw = null, context = 'fresh' } = manner
   const card = cardOf(perspective.id)
-  const notice = perspective.notice + (mixture === 'sample' ? ` Drawn from a mixture of ${sharesOf(weights)}.` : '') + (role === 'summary' ? ' Summarises the other answers, which others wrote.' : '')
+  const notice = perspective.notice + (mixture === 'sample' ? ` Drawn from a mixture of ${sharesOf(weights)}.` : '') + (role === 'summary' ? ' Summarises the other answers, which others wrote, and may misstate them.' : '')
   return {
     model: speaker.adapter ?? speaker.model,
     member: {

@@ -130,7 +130,7 @@ t.test('a summary is the baseline\'s own choice after the others: it quotes them
   t.match(answer.perspective.notice, /Progressive: .*Conservative: .*summary by Baseline/)
   const asked = JSON.stringify(gateway.baseline.last.body.messages)
   for (const id of SIDES) t.match(asked, `the view of ${id}`)
-  t.match(asked, /do not merge/)
+  t.match(asked, /never merge/)
   const chunks = await events(await gateway.ask({ model: 'both-summary', messages: QUESTION, stream: true }))
   t.equal(chunks.at(-1), '[DONE]')
   t.match(said(chunks, 2), /Agreement/)
@@ -145,7 +145,7 @@ t.test('a summary is the baseline\'s own choice after the others: it quotes them
   for (let at = 0; at < 12; at++) {
     await (await gateway.ask({ model: 'both-summary', messages: [{ role: 'user', content: `Question ${at}?` }] })).arrayBuffer()
     const text = gateway.baseline.last.body.messages[1].content as string
-    first.add(text.indexOf('Progressive answered') < text.indexOf('Conservative answered') ? 'progressive' : 'conservative')
+    first.add(text.indexOf('Progressive:') < text.indexOf('Conservative:') ? 'progressive' : 'conservative')
   }
   t.equal(first.size, 2)
 })
