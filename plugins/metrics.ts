@@ -10,7 +10,7 @@ declare module 'fastify' {
 const SECONDS = [0.001, 0.005, 0.02, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120]
 
 export default plugin(async (app: FastifyInstance) => {
-  const { anchors, audit, cache, engine, experts, feedback, flights, idempotency, limits } = app.services
+  const { anchors, audit, cache, experts, feedback, flights, idempotency, limits } = app.services
   const register = new Registry()
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: 50 })
   const requests = new Counter({ name: 'parallax_http_requests_total', help: 'Replies by route and status.', labelNames: ['method', 'route', 'status'], registers: [register] })
@@ -30,7 +30,7 @@ export default plugin(async (app: FastifyInstance) => {
   new Gauge({ name: 'parallax_audit_up', help: '1 while the audit log can commit.', registers: [register], collect () { this.set(audit.health().ok ? 1 : 0) } })
   new Gauge({ name: 'parallax_audit_commit_seconds', help: 'Duration of the last commit of the audit log.', registers: [register], collect () { const health = audit.health(); if (health.ok) this.set(health.lastCommitMs / 1000) } })
   new Gauge({ name: 'parallax_expert_up', help: '1 while the expert of a perspective can be asked.', labelNames: ['perspective'], registers: [register], collect () { for (const [id, expert] of experts) this.set({ perspective: id }, expert.availability().ok ? 1 : 0) } })
-  new Gauge({ name: 'parallax_engine_restarts', help: 'Restarts of the embedded engine.', registers: [register], collect () { if (engine) this.set(engine.state().restarts) } })
+  new Gauge({ name: 'parallax_engine_restarts', help: 'Restarts of the embedded engine.', registers: [register], collect () { const { engine } = app.services; if (engine) this.set(engine.state().restarts) } })
 
   // counted by the limits themselves, which know by which limit
   new Counter({

@@ -1,12 +1,13 @@
 /**
- * Which adapter serves for a vLLM perspective, when an administrator exchanges it: on record before it is seen, kept over a restart,
- * one exchange at a time. The steps at vLLM are experts/vllm.ts's.
+ * Which adapter serves for a vLLM perspective, when an administrator exchanges it: on record before it is seen, kept over a restart.
+ * The steps at vLLM are experts/vllm.ts's; what it shares with other exchanges is exchanges.ts's.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { AuditLog } from './audit/log.ts'
+import type { LeafDraft } from './audit/log.ts'
 import type { Config } from './config.ts'
 import { ParallaxError } from './errors.ts'
+import type { Draining, Exchanges } from './exchanges.ts'
 import type { ExpertConfig } from './expert-config.ts'
 import type { Expert, ExpertFacts } from './experts/expert.ts'
 import { PoolExpert } from './experts/pool.ts'
@@ -37,14 +38,10 @@ export function withExchanged ({ experts, dataDir }: Pick<Config, 'experts' | 'd
 }
 
 export interface Exchange { readonly perspective: string, readonly adapter: string, readonly adapterSha256: string, readonly replaced: string | null, readonly unloading: boolean }
-export interface Draining { readonly perspective: string, readonly adapter: string, readonly running: number }
 
 export interface Adapters {
   /** Throws `unknown_perspective`, `invalid_request`, `adapter_conflict`, `adapter_not_switched` or `audit_unavailable`; the adapter that was serving goes on then. */
   exchange (perspective: string, next: Adapter, options: { readonly by: string, readonly unload: boolean }): Promise<Exchange>
-  /** Old adapters that still answer what had begun. */
-  draining (): readonly Draining[]
-  close (): Promise<void>
 }
 
 export interface AdapterRooms {
@@ -52,24 +49,21 @@ export interface AdapterRooms {
   readonly config: Pick<Config, 'experts' | 'dataDir'>
   /** Changed in place. */
   readonly experts: Map<string, Expert>
-  readonly audit: Pick<AuditLog, 'append'>
-  /** Puts what answers now on record, before it does. */
-  readonly recordChange: (experts: ReadonlyMap<string, Pick<Expert, 'facts'>>) => Promise<void>
+  readonly exchanges: Exchanges
+  /** Puts what answers now on record, before it does, and in the same commit the leaves that say why. */
+  readonly recordChange: (experts: ReadonlyMap<string, Pick<Expert, 'facts'>>, because: readonly LeafDraft[]) => Promise<void>
   readonly log: (level: 'info' | 'warn' | 'error', event: string, fields: Record<string, unknown>) => void
   readonly graceMs?: number
   /** Told when an adapter has ceased to serve a perspective: nothing is answered from copies of it any more. */
   readonly retired?: (perspective: string, adapterSha256: string | null) => void
 }
 
-export function makeAdapters ({ config, experts, audit, recordChange, log, graceMs = GRACE_MS, retired = () => {} }: AdapterRooms): Adapters {
-  const closed = new AbortController()
-  const draining = new Map<PoolExpert, { readonly perspective: string, readonly done: Promise<void> }>()
+export function makeAdapters ({ config, experts, exchanges, recordChange, log, graceMs = GRACE_MS, retired = () => {} }: AdapterRooms): Adapters {
   /** Name -> digest: a name that has meant other weights would make old records lie. */
   const meant = new Map<string, string>()
   for (const one of [...Object.values(config.experts), ...Object.values(readKept(config.dataDir)).map(({ name, sha256 }) => ({ adapter: name, adapterSha256: sha256 }))]) {
     if (one.adapter !== null && one.adapterSha256 !== null) meant.set(one.adapter, one.adapterSha256)
   }
-  let busy = false
 
   function find (id: string): { pool: PoolExpert, one: Extract<ExpertConfig, { wire: 'vllm' }> } {
     const [pool, one] = [experts.get(id), config.experts[id]]
@@ -84,16 +78,14 @@ export function makeAdapters ({ config, experts, audit, recordChange, log, grace
     const known = meant.get(next.name)
     if (known !== undefined && known !== next.sha256) throw new ParallaxError('adapter_conflict', `The name "${next.name}" has meant other weights (${known.slice(0, 12)}…). Names are immutable: choose a new one.`)
     if (next.name === pool.facts.model) throw new ParallaxError('adapter_conflict', `"${next.name}" is the name of the base model. Choose another.`)
-    if ([...draining].some(([each, { perspective }]) => perspective === id && each.facts.adapter === next.name)) throw new ParallaxError('adapter_conflict', `"${next.name}" is being unloaded. Wait until that is done.`)
+    if (exchanges.draining().some(({ perspective, adapter }) => perspective === id && adapter === next.name)) throw new ParallaxError('adapter_conflict', `"${next.name}" is being unloaded. Wait until that is done.`)
     const other = [...experts].find(([each, { facts }]) => each !== id && facts.adapter === next.name)
     if (other) throw new ParallaxError('adapter_conflict', `"${next.name}" serves "${other[0]}". No adapter speaks for two perspectives.`)
-    if (busy) throw new ParallaxError('adapter_conflict', 'Another adapter is being exchanged. Try again when that is done.')
-    busy = true
-    try {
+    const unchanged = await exchanges.alone(async () => {
       if (next.name === old) {
         if (next.sha256 !== oldDigest) throw new ParallaxError('adapter_conflict', `"${next.name}" serves now, and its digest is ${oldDigest ?? 'not declared'}. Names are immutable: choose a new one.`)
         await ensureLoaded(pool, next)
-        return { perspective: id, adapter: next.name, adapterSha256: next.sha256, replaced: null, unloading: false }
+        return { perspective: id, adapter: next.name, adapterSha256: next.sha256, replaced: null, unloading: false } as const
       }
       await switchAdapter(pool, next, {
         async record (facts: ExpertFacts) {
@@ -102,11 +94,10 @@ export function makeAdapters ({ config, experts, audit, recordChange, log, grace
           // before the leaves: after a crash in between the next start serves the new one, and says so first
           keep({ ...before, [id]: { ...next, configured: one.adapter! } })
           try {
-            await audit.append([{
+            await recordChange(new Map<string, Pick<Expert, 'facts'>>([...experts, [id, { facts }]]), [{
               type: 'model.loaded', id: newId(), key: by,
               fields: { model: facts.model, base_sha256: null, adapters: [{ perspective: id, adapter: next.name, adapter_sha256: next.sha256 }], replaces: { adapter: old, adapter_sha256: oldDigest }, unusable: [] },
             }])
-            await recordChange(new Map<string, Pick<Expert, 'facts'>>([...experts, [id, { facts }]]))
           } catch (error) {
             keep(before)
             throw error
@@ -114,7 +105,9 @@ export function makeAdapters ({ config, experts, audit, recordChange, log, grace
         },
         place (made) { experts.set(id, made) },
       })
-    } finally { busy = false }
+      return null
+    })
+    if (unchanged) return unchanged
     meant.set(next.name, next.sha256)
     log('info', 'adapter.switched', { perspective: id, adapter: next.name, replaced: old })
     retired(id, oldDigest)
@@ -123,20 +116,14 @@ export function makeAdapters ({ config, experts, audit, recordChange, log, grace
   }
 
   function letGo (perspective: string, old: PoolExpert, drainMs: number): void {
-    const done = drain(old, { drainMs, graceMs, signal: closed.signal }).then(({ drained, left }) => {
-      log(left.length > 0 || !drained ? 'warn' : 'info', 'adapter.unloaded', { perspective, adapter: old.facts.adapter, drained, left })
-    }).catch((error: unknown) => {
-      if (!closed.signal.aborted) log('error', 'adapter.unloaded', { perspective, adapter: old.facts.adapter, error })
-    }).finally(() => { draining.delete(old) })
-    draining.set(old, { perspective, done })
+    exchanges.letGo({
+      state: (): Draining[] => [{ perspective, adapter: old.facts.adapter!, running: old.running }],
+      async end (signal) {
+        const { drained, left } = await drain(old, { drainMs, graceMs, signal })
+        log(left.length > 0 || !drained ? 'warn' : 'info', 'adapter.unloaded', { perspective, adapter: old.facts.adapter, drained, left })
+      },
+    })
   }
 
-  return {
-    exchange,
-    draining: () => [...draining].map(([old, { perspective }]) => ({ perspective, adapter: old.facts.adapter!, running: old.running })),
-    async close () {
-      closed.abort()
-      await Promise.all([...draining.values()].map(({ done }) => done))
-    },
-  }
+  return { exchange }
 }

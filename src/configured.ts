@@ -5,7 +5,7 @@
 import { hash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { AuditLog, Json } from './audit/log.ts'
+import type { AuditLog, Json, LeafDraft } from './audit/log.ts'
 import { canonical } from './canonical.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engine/engine.ts'
@@ -40,9 +40,9 @@ const spokenBy = ({ config, experts }: Rooms, { id, alias, label, lean, version,
 
 /**
  * Appends `config.changed` where anything that an answer depends on is another than at the last start on this data directory, or where the
- * log has lost the leaf that said so. Throws `audit_unavailable`.
+ * log has lost the leaf that said so. Throws `audit_unavailable`. `because`: leaves that say why, on record with it or not at all.
  */
-export async function recordConfiguration (rooms: Rooms & { readonly audit: Pick<AuditLog, 'append' | 'record'>, readonly policy: Pick<Policy, 'version' | 'sha256' | 'electionWindows'> }): Promise<void> {
+export async function recordConfiguration (rooms: Rooms & { readonly audit: Pick<AuditLog, 'append' | 'record'>, readonly policy: Pick<Policy, 'version' | 'sha256' | 'electionWindows'> }, because: readonly LeafDraft[] = []): Promise<void> {
   const { config, perspectives, policy, audit } = rooms
   const now = {
     perspectives: perspectives.map((one) => spokenBy(rooms, one)),
@@ -54,9 +54,12 @@ export async function recordConfiguration (rooms: Rooms & { readonly audit: Pick
   const path = join(config.dataDir, FILE)
   const [before = null, told] = existsSync(path) ? readFileSync(path, 'utf8').trim().split(' ') : []
   // an older backup of the log may have been brought back since
-  if (before === digest && told !== undefined && await audit.record(told) !== null) return
+  if (before === digest && told !== undefined && await audit.record(told) !== null) {
+    if (because.length > 0) await audit.append(because)
+    return
+  }
   const id = newId()
-  await audit.append([{ type: 'config.changed', id, key: null, fields: { ...now, digest, before } }])
+  await audit.append([...because, { type: 'config.changed', id, key: null, fields: { ...now, digest, before } }])
   // after the leaf: a crash in between says it twice rather than never
   writePrivate(path, `${digest} ${id}\n`)
 }

@@ -19,6 +19,7 @@ import { recordConfiguration, recordModels } from './configured.ts'
 import { epochDraws } from './draws/epochs.ts'
 import { sqliteEpochs } from './draws/sqlite.ts'
 import type { Engine } from './engine/engine.ts'
+import { makeExchanges, type Exchanges } from './exchanges.ts'
 import type { Expert } from './experts/expert.ts'
 import type { Idempotency } from './idempotency/idempotency.ts'
 import { memoryIdempotency } from './idempotency/memory.ts'
@@ -31,10 +32,13 @@ import { openKeys } from './keys/open.ts'
 import type { Limits } from './limits/limits.ts'
 import { memoryLimits } from './limits/memory.ts'
 import { redisLimits } from './limits/redis.ts'
+import type { Perspective } from './perspectives/perspective.ts'
 import { loadPerspectives, type Registry } from './perspectives/registry.ts'
 import { loadPolicy, type Policy } from './router/policy.ts'
 import { openRedis, type Redis } from './redis.ts'
 import { makeRetention, type Retention } from './retention/retention.ts'
+import { finishPending } from './release/force.ts'
+import { makeReleases, type Releases } from './releases.ts'
 import { buildExperts } from './serving.ts'
 
 export interface ServiceLog {
@@ -48,8 +52,12 @@ export interface Services {
   readonly experts: ReadonlyMap<string, Expert>
   /** Why a perspective has no expert, by id. */
   readonly unserved: ReadonlyMap<string, string>
+  /** The one that new answers come from. */
   readonly engine: Engine | null
   readonly adapters: Adapters
+  readonly releases: Releases
+  /** What is being exchanged, and what still answers what had begun. */
+  readonly exchanges: Exchanges
   readonly audit: AuditLog
   readonly anchors: Anchors
   readonly keys: KeyStore
@@ -69,6 +77,7 @@ export interface Openers { readonly audit?: (directory: string) => Promise<Audit
 
 /** Throws ConfigError, PerspectiveError, PolicyError or the stores' own errors; what was opened by then is closed again. */
 export async function buildServices (config: Config, log: ServiceLog, openers: Openers = {}): Promise<Services> {
+  for (const root of config.perspectives) finishPending(root)
   const perspectives = loadPerspectives(config.perspectives)
   const strays = Object.keys(config.experts).filter((id) => !perspectives.list().some((one) => one.id === id))
   if (strays.length > 0) {
@@ -93,21 +102,31 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     const keys = await openKeys(postgres, config.dataDir, { audit, quota: config.quota })
     closers.push(() => keys.close())
     const serving = { ...config, experts: withExchanged(config) }
-    const { engine, experts, unserved } = buildExperts(serving, perspectives, log)
-    if (engine) closers.push(() => engine.close())
-    closers.push(...[...experts.values()].map((expert) => () => expert.close()))
+    const { engine: first, experts, unserved } = buildExperts(serving, perspectives, log)
+    const engine = { current: first }
+    closers.push(() => engine.current?.close())
+    // those of this moment, and those that were exchanged for others since
+    closers.push(...[...experts.values()].map((expert) => () => expert.close()), async () => { await Promise.all([...experts.values()].map((expert) => expert.close())) })
     const configured = { config: serving, perspectives: perspectives.list(), policy, experts, audit }
     await recordConfiguration(configured)
-    if (engine) recordModels(engine, configured, (error) => log('error', 'model.unrecorded', { error }))
+    const watch = (one: Engine, list: readonly Perspective[]): void => recordModels(one, { ...configured, perspectives: list }, (error) => log('error', 'model.unrecorded', { error }))
+    if (first) watch(first, perspectives.list())
     const shared = redis && config.cache.enabled && config.cache.bytes > 0 ? redisCache({ redis: await redis('cache'), namespace: audit.tree.origin }) : null
     const cache = shared ?? memoryCache(config.cache.enabled ? config.cache.bytes : 0)
     const flights = makeFlights(cache, shared?.claims)
     closers.push(() => cache.close())
+    const exchanges = makeExchanges((error) => log('error', 'exchange.unfinished', { error }))
+    closers.push(() => exchanges.close())
+    const retired = (id: string, sha256: string | null): void => { Promise.resolve(cache.evict(sha256 === null ? perspectiveTag(id) : adapterTag(sha256))).catch((error: unknown) => log('error', 'cache.unevicted', { perspective: id, error })) }
     const adapters = makeAdapters({
-      config, experts, audit, recordChange: (now) => recordConfiguration({ ...configured, experts: now }), log,
-      retired: (id, sha256) => { Promise.resolve(cache.evict(sha256 === null ? perspectiveTag(id) : adapterTag(sha256))).catch((error: unknown) => log('error', 'cache.unevicted', { perspective: id, error })) },
+      config, experts, exchanges, log, retired,
+      recordChange: (now, because) => recordConfiguration({ ...configured, perspectives: perspectives.list(), experts: now }, because),
     })
-    closers.push(() => adapters.close())
+    const releases = makeReleases({
+      config: serving, perspectives, experts, engine, audit, exchanges, log, retired, watch,
+      recordChange: (list, now, because) => recordConfiguration({ ...configured, perspectives: list, experts: now }, because),
+      passed: () => chat.passed(),
+    })
     const limits = redis ? redisLimits({ redis: await redis('limits'), namespace: audit.tree.origin }) : memoryLimits()
     closers.push(() => limits.close())
     if (config.databaseUrl !== undefined && !redis) log('warn', 'limits.local', { reason: 'DATABASE_URL is set and REDIS_URL is not: where several gateways share the log, each counts its limits and Idempotency-Keys for itself.' })
@@ -131,7 +150,7 @@ export async function buildServices (config: Config, log: ServiceLog, openers: O
     })
     closers.push(() => chat.close())
     anchors.start()
-    return { config, perspectives, experts, unserved, engine, adapters, audit, anchors, keys, cache, flights, limits, idempotency, policy, retention, feedback, chat, close: () => closeAll(closers) }
+    return { config, perspectives, experts, unserved, get engine () { return engine.current }, adapters, releases, exchanges, audit, anchors, keys, cache, flights, limits, idempotency, policy, retention, feedback, chat, close: () => closeAll(closers) }
   } catch (error) {
     await closeAll(closers)
     throw error

@@ -11,11 +11,15 @@ import { remoteExperts } from './remote.ts'
 export interface Serving { readonly engine: Engine | null, readonly experts: Map<string, Expert>, readonly unserved: Map<string, string> }
 
 export function buildExperts (config: Config, perspectives: Registry, log: NonNullable<EngineOptions['log']>): Serving {
+  const { engine, experts, unserved } = embed(config, perspectives.list(), log)
+  return { engine, unserved, experts: new Map([...remoteExperts(config, log), ...experts]) }
+}
+
+/** An engine process of its own for what no remote expert is configured for. Nobody sees it yet. */
+export function embed (config: Pick<Config, 'experts' | 'engine' | 'model' | 'limits'>, perspectives: readonly Perspective[], log: NonNullable<EngineOptions['log']>): Serving {
   const experts = new Map<string, Expert>()
   const unserved = new Map<string, string>()
-  const embedded: Perspective[] = []
-  for (const perspective of perspectives.list()) if (!config.experts[perspective.id]) embedded.push(perspective)
-  for (const [id, expert] of remoteExperts(config, log)) experts.set(id, expert)
+  const embedded = perspectives.filter(({ id }) => !config.experts[id])
   if (embedded.length === 0) return { engine: null, experts, unserved }
   const why = !config.engine.enabled ? 'The embedded engine is switched off and no expert is configured for it.' : 'missing' in config.model ? config.model.missing : null
   if (why !== null || !('path' in config.model)) {

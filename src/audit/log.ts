@@ -11,7 +11,7 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 export const LEAF_TYPES = [
   'completion.begin', 'completion.end', 'completion.late', 'completion.refused', 'feedback', 'audit.read', 'erasure',
   'payload.expired', 'hold.set', 'hold.lifted', 'kek.rotated', 'draw.epoch', 'key.created', 'key.revoked',
-  'config.changed', 'model.loaded', 'log.start', 'log.stop', 'log.restored', 'log.rekeyed', 'clock.anomaly',
+  'config.changed', 'model.loaded', 'release.accepted', 'release.refused', 'log.start', 'log.stop', 'log.restored', 'log.rekeyed', 'clock.anomaly',
 ] as const
 export type LeafType = typeof LEAF_TYPES[number]
 

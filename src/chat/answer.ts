@@ -85,6 +85,8 @@ export interface Chat {
   answer (call: ChatCall): Promise<ChatReply>
   /** Ends every answer that still runs with `shutting_down`: clients are told, records are closed. */
   breakOff (): void
+  /** Resolves when every answer that has begun by now is over: nobody is left who could have chosen an expert that was exchanged meanwhile. */
+  passed (): Promise<void>
   /** Breaks off, and resolves when every answer's record is closed. */
   close (): Promise<void>
 }
@@ -95,6 +97,8 @@ export function makeChat (rooms: ChatRooms): Chat {
   const cast = makeCaster({ ...rooms, spoken })
   /** Answers whose records are not closed yet. */
   const running = new Map<AbortController, Promise<void>>()
+  /** Those and the ones that are still choosing who answers. */
+  const begun = new Set<Promise<void>>()
 
   async function answer (call: ChatCall): Promise<ChatReply> {
     const request = parseChatRequest(call.body, config.limits)
@@ -127,6 +131,7 @@ export function makeChat (rooms: ChatRooms): Chat {
     const stream = request.stream === true
     const admission = await rooms.limits.admit({ key: caller.key, quota: caller.quota, stream, tokens: ruling ? 0 : estimateTokens(request, { completionTokens: config.limits.completionTokens, experts: expertsOf(chosen) }) })
     told.limitHeaders = admission.headers
+    const leave = enter()
     try {
       const cacheStatus = new CacheStatus(told)
       const wish = cacheWish(request, call.cacheControl)
@@ -147,17 +152,27 @@ export function makeChat (rooms: ChatRooms): Chat {
         onError: (error) => { rooms.onError(error, call.requestId) },
         whenOver: () => {
           running.delete(work)
+          leave()
           void admission.settle(spentTokens(told, work.signal, () => promptTokens(request) * expertsOf(chosen)))
         },
       })
       running.set(work, over)
       return await reply
     } catch (error) {
+      if (!running.has(work)) leave()
       // nothing was begun: what was reserved goes back
       if (!told.record) void admission.settle(0)
       throw error
     }
   }
+
+  function enter (): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    begun.add(promise)
+    return () => { begun.delete(promise); resolve() }
+  }
+
+  const passed = async (): Promise<void> => { await Promise.all(begun) }
 
   function breakOff (): void {
     for (const work of running.keys()) work.abort(new ParallaxError('shutting_down', 'The gateway is shutting down; this answer was broken off. Ask again in a moment.', { retryAfter: 5 }))
@@ -168,7 +183,7 @@ export function makeChat (rooms: ChatRooms): Chat {
     await Promise.all(running.values())
   }
 
-  return { answer, breakOff, close }
+  return { answer, breakOff, passed, close }
 }
 
 /** A policy's text in the place of whoever was asked. */

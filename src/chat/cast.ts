@@ -15,6 +15,7 @@ import { mixed, quantised } from '../experts/blend.ts'
 import type { Expert, ExpertFacts } from '../experts/expert.ts'
 import type { Caller } from '../keys/keys.ts'
 import type { Perspective } from '../perspectives/perspective.ts'
+import type { Registry } from '../perspectives/registry.ts'
 import type { Distributional, Overton, Route } from '../router/route.ts'
 import type { SpokenBefore } from './context.ts'
 import { expertRequest, type ChatRequest } from './request.ts'
@@ -43,6 +44,7 @@ export interface Cast {
 
 export interface CastRooms {
   readonly config: Pick<Config, 'cache' | 'provider' | 'limits'>
+  readonly perspectives: Pick<Registry, 'find'>
   readonly experts: ReadonlyMap<string, Expert>
   readonly cache: Cache
   readonly flights: Flights
@@ -75,14 +77,18 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     return known
   }
 
+  /** What is declared now: a release may have come between the route and the cast. Taken together with the expert, with no wait between, for they are exchanged together. */
+  const standing = (asked: Perspective): Perspective => rooms.perspectives.find(asked.id) ?? asked
+
   const factsOf = ({ id, base }: Perspective): ExpertFacts => experts.get(id)?.facts ?? { model: base.model, adapter: null, adapterSha256: null }
 
   /** One perspective's voice, in whatever manner it speaks. */
-  async function voice (perspective: Perspective, manner: Manner, choice: number, call: CastCall): Promise<Voice> {
+  async function voice (asked: Perspective, manner: Manner, choice: number, call: CastCall): Promise<Voice> {
+    const perspective = standing(asked)
     const { id } = perspective
     const facts = factsOf(perspective)
     const context = rooms.spoken.of(call.request, call.caller.tenant, id)
-    const words = once(nameOf(id, manner, context, facts), () => disclose(perspective, { ...manner, context }, facts, config.provider))
+    const words = once(nameOf(id, manner, context, facts, [perspective]), () => disclose(perspective, { ...manner, context }, facts, config.provider))
     const disclosure = manner.draw ? withDraw(words, manner.draw) : words
     const expert = experts.get(id)
     return { choice, id, disclosure, facts, speech: await speech(expert ?? unserved(id), expertRequest(call.request), { perspectives: [id], manner, facts: [facts] }, id, call) }
@@ -117,7 +123,8 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     return alone(await voice(chosen, { mode: 'distributional', mixture: 'sample', weights, draw }, 0, call))
   }
 
-  async function blended ({ perspectives, weights: asked }: Distributional, call: CastCall): Promise<Cast> {
+  async function blended ({ perspectives: routed, weights: asked }: Distributional, call: CastCall): Promise<Cast> {
+    const perspectives = routed.map(standing)
     const parts = perspectives.map((one) => {
       const expert = experts.get(one.id)
       if (!expert) throw unserved(one.id)
@@ -128,7 +135,7 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     const weights = Object.fromEntries(perspectives.map(({ id }, at) => [id, shares[at]!]))
     const contexts = perspectives.map(({ id }) => rooms.spoken.of(call.request, call.caller.tenant, id))
     const manner = { mode: 'distributional', mixture: 'blend', weights, context: contexts.every((context) => context === 'fresh') ? 'fresh' : 'mixed' } as const
-    const disclosure = once(nameOf('blend', manner, manner.context, expert.facts), () => discloseBlend(perspectives, manner, expert.facts, parts.map((part) => part.expert.facts), config.provider))
+    const disclosure = once(nameOf('blend', manner, manner.context, expert.facts, perspectives), () => discloseBlend(perspectives, manner, expert.facts, parts.map((part) => part.expert.facts), config.provider))
     return alone({ choice: 0, id: 'blend', disclosure, facts: expert.facts, speech: await speech(expert, expertRequest(call.request), { perspectives: perspectives.map(({ id }) => id), manner, facts: parts.map((part) => part.expert.facts) }, perspectives.map(({ id }) => id).join('" and "'), call) })
   }
 
@@ -140,14 +147,15 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     const last = summary && await summaryVoice(summary, weights, perspectives.length, call)
     const all = last ? [...voices, last.voice] : voices
     const speakers = all.map(({ facts }) => facts)
-    const name = `both ${all.map(({ disclosure }) => disclosure.headers['perspective']).join()}`
+    const name = `both ${all.map(({ id, disclosure }) => `${disclosure.headers['perspective']} ${rooms.perspectives.find(id)?.sha256}`).join()}`
     return { disclosure: once(name, () => discloseSideBySide(all.map(({ disclosure }) => disclosure), weights, speakers, config.provider)), voices, summary: last }
   }
 
-  async function summaryVoice (by: Perspective, weights: Overton['weights'], choice: number, call: CastCall): Promise<NonNullable<Cast['summary']>> {
+  async function summaryVoice (asked: Perspective, weights: Overton['weights'], choice: number, call: CastCall): Promise<NonNullable<Cast['summary']>> {
+    const by = standing(asked)
     const facts = factsOf(by)
     const manner: Manner = { mode: 'overton', role: 'summary', weights, context: 'mixed' }
-    const disclosure = once(nameOf(by.id, manner, 'mixed', facts), () => disclose(by, manner, facts, config.provider))
+    const disclosure = once(nameOf(by.id, manner, 'mixed', facts, [by]), () => disclose(by, manner, facts, config.provider))
     const expert = experts.get(by.id) ?? unserved(by.id)
     const available = expert instanceof Error ? null : expert.availability()
     const silent = expert instanceof Error ? expert : available!.ok ? null : new ParallaxError('expert_unavailable', `The summary cannot be written: ${available!.reason}`, { retryAfter: available!.retryAfter })
@@ -166,8 +174,9 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
 
 const alone = (voice: Voice): Cast => ({ disclosure: voice.disclosure, voices: [voice], summary: null })
 
-const nameOf = (id: string, { mode, mixture, role, weights }: Manner, context: Context, facts: ExpertFacts): string =>
-  mode === 'steerable' ? `${id} ${context} ${facts.adapterSha256}` : JSON.stringify([id, mode, mixture, role, Object.entries(weights), context, facts.adapter, facts.adapterSha256])
+/** By the declarations too: a release changes what is said of the same weights, the base's among them. */
+const nameOf = (id: string, { mode, mixture, role, weights }: Manner, context: Context, facts: ExpertFacts, declared: readonly Perspective[]): string =>
+  mode === 'steerable' ? `${id} ${context} ${facts.adapterSha256} ${declared[0]!.sha256}` : JSON.stringify([id, mode, mixture, role, Object.entries(weights), context, facts.adapter, facts.adapterSha256, declared.map(({ sha256 }) => sha256)])
 
 const unserved = (id: string): ParallaxError =>
   new ParallaxError('expert_unavailable', `Nothing serves the perspective "${id}" at present. No other perspective is used instead.`, { param: 'perspective', retryAfter: 30 })

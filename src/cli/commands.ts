@@ -4,6 +4,7 @@
  */
 import { ParallaxError } from '../errors.ts'
 import type { AuditLog } from '../audit/log.ts'
+import type { Config } from '../config.ts'
 import type { KeyStore } from '../keys/keys.ts'
 import type { KeyLeaves } from '../keys/leaves.ts'
 
@@ -13,6 +14,8 @@ export interface Context {
   readonly err: (text: string) => void
   /** The data directory, unless `--data-dir` names another. Throws when the configuration has mistakes. */
   readonly dataDir: () => string | Promise<string>
+  /** The whole configuration, for commands that need more of it. Throws when it has mistakes. */
+  readonly settings?: (directory?: string) => Promise<Config>
   /** Throws when another process holds the log. */
   readonly openLog: (directory: string) => AuditLog | Promise<AuditLog>
   /** How keys are opened that are not in the data directory; undefined where they are. */
@@ -28,7 +31,8 @@ export interface Context {
 
 export interface Command {
   readonly usage: string
-  run(args: readonly string[], context: Context): Promise<void>
+  /** Returns an exit code where the work was done and the answer is no. */
+  run(args: readonly string[], context: Context): Promise<void | number>
 }
 
 interface Listed { readonly summary: string, readonly load: () => Promise<Command> }
@@ -41,10 +45,12 @@ export const COMMANDS: Readonly<Record<string, Listed>> = {
   policy: { summary: 'try the policy of use on a text, and measure it', load: async () => (await import('./policy.ts')).policy },
   datasets: { summary: 'from sources to training data, stage by stage', load: async () => (await import('./datasets.ts')).datasets },
   train: { summary: 'train the perspectives, here or at a service', load: async () => (await import('./train.ts')).train },
+  release: { summary: 'put a pair of trained adapters in force, if the gate lets it', load: async () => (await import('./release.ts')).release },
   keys: { summary: 'make, list, revoke and rotate API keys', load: async () => (await import('./keys.ts')).keys },
 }
 
-export const EXIT = { ok: 0, failed: 1, usage: 2 } as const
+/** `no`: all was done that was asked, and what was looked at did not pass. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, no: 3 } as const
 
 /** A command called wrongly: its message is followed by where to find help, and the exit code is 2. */
 export class UsageError extends Error {
@@ -63,7 +69,7 @@ const usage = (): string => `Usage: parallax <command> [options]
 Commands:
 ${listing(COMMANDS)}
 
-parallax <command> --help says more. Exit codes: 0 done, 1 failed, 2 called wrongly.
+parallax <command> --help says more. Exit codes: 0 done, 1 failed, 2 called wrongly, 3 done and not passed.
 `
 
 /** parseArgs throws TypeErrors whose codes begin so. */
@@ -89,7 +95,7 @@ export async function runCommand (args: readonly string[], context: Context): Pr
     if (listed === undefined) throw new UsageError(`Unknown command ${JSON.stringify(name)}. Wanted one of: ${Object.keys(COMMANDS).join(', ')}.`)
     const command = await listed.load()
     if (wantsHelp(rest) && rest.length === 1) context.out(command.usage)
-    else await command.run(rest, context)
+    else return await command.run(rest, context) ?? EXIT.ok
     return EXIT.ok
   } catch (error) {
     const wrong = error instanceof UsageError || isWrongArgument(error)

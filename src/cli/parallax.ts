@@ -17,6 +17,7 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   terminal: process.stderr.isTTY,
   // handed on unread: config.ts alone knows what is in it
   dataDir: async () => (await settings()).dataDir,
+  settings,
   openLog: async (directory) => (await import('../audit/open.ts')).openAuditLog(await settings(directory)),
   async sharedKeys () {
     const { openSharedDatabase } = await import('../audit/open.ts')

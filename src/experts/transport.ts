@@ -45,6 +45,9 @@ export class Transport {
     })
   }
 
+  /** Calls that were begun and are not over, streams among them. */
+  get running (): number { return this.#pool.stats.size }
+
   /** `below` the base, such as `/chat/completions`; with `..` in front, beside it: `../health` of `/v1` is `/health`. */
   #at (below: string): string {
     return below.startsWith('../') ? `${this.#path.replace(/\/[^/]*$/, '')}${below.slice(2)}` : `${this.#path}${below}`

@@ -13,6 +13,8 @@ export interface Registry {
   sides (): readonly Perspective[]
   /** The first that nobody tuned: it writes summaries. */
   unleaning (): Perspective | undefined
+  /** Puts others in the place of those with the same ids: all at once, or none where it throws. Who holds one of the old goes on with it. */
+  replace (next: readonly Perspective[]): void
 }
 
 /** A folder that cannot be used: names the file and every mistake in it. */
@@ -46,6 +48,16 @@ export function loadPerspectives (roots: readonly string[]): Registry {
 
 /** A registry of what is handed in; throws PerspectiveError where two claim one name. */
 export function registry (perspectives: readonly Perspective[]): Registry {
+  let now = indexed(perspectives)
+  return {
+    list: () => now.sorted, find: (name) => now.byName.get(name), sides: () => now.sides, unleaning: () => now.unleaning,
+    replace (next) { now = indexed(now.sorted.map((one) => next.find(({ id }) => id === one.id) ?? one)) },
+  }
+}
+
+interface Index { readonly byName: ReadonlyMap<string, Perspective>, readonly sorted: readonly Perspective[], readonly sides: readonly Perspective[], readonly unleaning: Perspective | undefined }
+
+function indexed (perspectives: readonly Perspective[]): Index {
   const byName = new Map<string, Perspective>()
   for (const perspective of perspectives) {
     for (const name of [perspective.id, perspective.alias]) {
@@ -56,7 +68,5 @@ export function registry (perspectives: readonly Perspective[]): Registry {
     }
   }
   const sorted = perspectives.toSorted((a, b) => a.order - b.order || (a.id < b.id ? -1 : 1))
-  const sides = sorted.filter((one) => one.lean !== null)
-  const unleaning = sorted.find((one) => one.lean === null)
-  return { list: () => sorted, find: (name) => byName.get(name), sides: () => sides, unleaning: () => unleaning }
+  return { byName, sorted, sides: sorted.filter((one) => one.lean !== null), unleaning: sorted.find((one) => one.lean === null) }
 }

@@ -27,7 +27,7 @@ const exchangeObject = z.object({ perspective: z.string(), adapter: z.string(), 
 
 export default async function routes (plain: FastifyInstance): Promise<void> {
   const app = plain.withTypeProvider<ZodTypeProvider>()
-  const { experts, adapters } = app.services
+  const { experts, adapters, exchanges } = app.services
 
   app.get('/experts', {
     config,
@@ -41,7 +41,7 @@ export default async function routes (plain: FastifyInstance): Promise<void> {
         endpoints: (one.endpoints?.() ?? []).map(({ inFlight, ...rest }) => ({ ...rest, in_flight: inFlight })),
       }
     }),
-    draining: [...adapters.draining()],
+    draining: [...exchanges.draining()],
   }))
 
   app.post('/experts/:perspective/switch', {
