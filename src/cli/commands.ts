@@ -31,8 +31,7 @@ export interface Context {
 
 export interface Command {
   readonly usage: string
-  /** Returns an exit code where the work was done and the answer is no. */
-  run(args: readonly string[], context: Context): Promise<void | number>
+  run(args: readonly string[], context: Context): Promise<void>
 }
 
 interface Listed { readonly summary: string, readonly load: () => Promise<Command> }
@@ -49,8 +48,13 @@ export const COMMANDS: Readonly<Record<string, Listed>> = {
   keys: { summary: 'make, list, revoke and rotate API keys', load: async () => (await import('./keys.ts')).keys },
 }
 
-/** `no`: all was done that was asked, and what was looked at did not pass. */
+/** `no`: see NotPassed. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, no: 3 } as const
+
+/** All was done that was asked, and told; what was looked at did not pass. Nothing is added to what the command said. */
+export class NotPassed extends Error {
+  override readonly name = 'NotPassed'
+}
 
 /** A command called wrongly: its message is followed by where to find help, and the exit code is 2. */
 export class UsageError extends Error {
@@ -95,9 +99,10 @@ export async function runCommand (args: readonly string[], context: Context): Pr
     if (listed === undefined) throw new UsageError(`Unknown command ${JSON.stringify(name)}. Wanted one of: ${Object.keys(COMMANDS).join(', ')}.`)
     const command = await listed.load()
     if (wantsHelp(rest) && rest.length === 1) context.out(command.usage)
-    else return await command.run(rest, context) ?? EXIT.ok
+    else await command.run(rest, context)
     return EXIT.ok
   } catch (error) {
+    if (error instanceof NotPassed) return EXIT.no
     const wrong = error instanceof UsageError || isWrongArgument(error)
     const known = name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : ''
     context.err(explain(error) + (wrong ? `Run "parallax ${known}--help" for help.\n` : ''))

@@ -14,7 +14,7 @@ import { judgeRelease } from '../release/release.ts'
 import { archive, hasVersion, readVersion, versionNames, versionsOf, writeVersion, type Version } from '../release/version.ts'
 import { startTested } from '../releases.ts'
 import { withLock } from '../../setup/process-lock.js'
-import { EXIT, UsageError, type Command, type Context } from './commands.ts'
+import { NotPassed, UsageError, type Command, type Context } from './commands.ts'
 import { replyError } from './key-admin.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -71,23 +71,22 @@ async function refuse ({ refused, config }: Place, refusals: readonly Refusal[])
 }
 
 /** An older version: what it was accepted by then holds. */
-async function again (place: Place, name: string, values: Values, context: Context): Promise<number> {
+async function again (place: Place, name: string, values: Values, context: Context): Promise<void> {
   const version = readVersion(place.root, name)
   const before = refusedBefore(readRefused(place.refused), Object.values(version.manifest.adapters).map(({ sha256 }) => sha256))
   if (before) return remembered(before, values, context)
   if (values['dry-run']) context.out(`The version ${name} is whole and could be put in force. Nothing was changed.\n`)
   else context.out(say(values, { version: name, outcome: 'released' }, await putInForce(place, version)))
-  return EXIT.ok
 }
 
-function remembered (refusal: Refusal, values: Values, context: Context): number {
+function remembered (refusal: Refusal, values: Values, context: Context): never {
   context.out(say(values, { outcome: 'refused', remembered: refusal }, `Refused on ${refusal.at.slice(0, 10)} as version ${refusal.version}, by its digest, and a refused release stays refused.\n  ${failedText(refusal)}\nTrain it anew.`))
-  return EXIT.no
+  throw new NotPassed()
 }
 
 const say = ({ json }: Values, told: object, text: string): string => json ? `${JSON.stringify(told)}\n` : `${text}\n`
 
-async function anew (place: Place, name: string, values: Values, context: Context): Promise<number> {
+async function anew (place: Place, name: string, values: Values, context: Context): Promise<void> {
   const { root, perspectives, gate, refused } = place
   const published = `reports/${name}/report.json`
   const now = new Date()
@@ -96,22 +95,21 @@ async function anew (place: Place, name: string, values: Values, context: Contex
   const { checks } = judged
   if (!values.json) context.out(tableOf(checks))
   if (judged.kind === 'incomplete') {
-    context.out(say(values, { version: name, outcome: 'incomplete', checks }, 'Not released: what is UNMEASURED above says nothing for it and nothing against it. Measure it, or waive it by name in the gate\'s file.'))
-    return EXIT.failed
+    if (values.json) context.out(say(values, { version: name, outcome: 'incomplete', checks }, ''))
+    throw new Error('Not released: what is UNMEASURED says nothing for it and nothing against it. Measure it, or waive it by name in the gate\'s file.')
   }
   if (judged.kind === 'refused') {
     const where = values['dry-run'] ? ' Nothing was recorded (--dry-run).' : await refuse(place, judged.refusals)
     context.out(say(values, { version: name, outcome: 'refused', checks, refusals: judged.refusals }, `Refused.${where}\n${judged.refusals.map((one) => `  ${failedText(one)}\n`).join('')}${values['dry-run'] ? '' : 'These digests stay refused, whatever else is changed.'}`))
-    return EXIT.no
+    throw new NotPassed()
   }
   if (values['dry-run']) {
     context.out(say(values, { version: name, outcome: 'passed', checks }, 'The gate lets it pass. Nothing was written (--dry-run).'))
-    return EXIT.ok
+    return
   }
   archive(root, perspectives, now.toISOString())
   const text = await putInForce(place, writeVersion(root, judged.version))
   context.out(say(values, { version: name, outcome: 'released', checks }, text))
-  return EXIT.ok
 }
 
 export const release: Command = {

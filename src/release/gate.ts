@@ -51,7 +51,8 @@ function between (all: readonly Measured[]): Measured {
   const missing = all.find(({ value }) => value === null)
   if (missing || all.length < 2) return { value: null, low: null, high: null, n: 0, reason: missing?.reason ?? 'there are no two sides to compare' }
   const values = all.map(({ value }) => value!)
-  return { value: Math.max(...values) - Math.min(...values), low: null, high: null, n: Math.min(...all.map(({ n }) => n)) }
+  // a difference of floats: 0.12 less 0.07 is not quite 0.05
+  return { value: Math.round((Math.max(...values) - Math.min(...values)) * 1e6) / 1e6, low: null, high: null, n: Math.min(...all.map(({ n }) => n)) }
 }
 
 function check (gate: Gate, threshold: Threshold, perspective: string | null, measured: Measured, version: string): Check {
