@@ -8,13 +8,12 @@ import { readRecipe } from '../datasets/recipe.ts'
 import { runStage, type Stage } from '../datasets/stage.ts'
 import { STAGES } from '../datasets/stages.ts'
 import { shortManifests, verifyWork, writeReport } from '../datasets/work.ts'
+import { peopleActions, type Action } from './datasets-people.ts'
 import { listing, UsageError, wantsHelp, type Command, type Context } from './commands.ts'
 import { descriptorOf } from './input.ts'
 import { progress } from './progress.ts'
 
 const FOLDER = fileURLToPath(new URL('../../datasets', import.meta.url))
-
-interface Action { readonly summary: string, readonly usage: string, run (args: readonly string[], context: Context): Promise<void> }
 
 const OPTIONS = {
   recipe: { type: 'string', default: join(FOLDER, 'recipe.json') },
@@ -68,6 +67,7 @@ ${OPTION_TEXT}`,
     run: async (args, context) => run(STAGES, args, context),
   },
   ...Object.fromEntries(STAGES.map((stage) => [stage.name, stageAction(stage)])),
+  ...peopleActions(OPTIONS.recipe.default, OPTIONS.work.default),
   verify: {
     summary: 'hold every file that stages wrote against its digest',
     usage: `Usage: parallax datasets verify [--work <folder>]

@@ -37,7 +37,11 @@ const schema = z.strictObject({
     /** No cluster that joining would make holds more of the rows than this. */
     largest_cluster: share.default(0.1),
   }),
-  annotate: z.strictObject({ folds: z.int().min(2).max(10).default(5), epochs: z.int().min(1).max(10).default(3) }).prefault({}),
+  annotate: z.strictObject({
+    folds: z.int().min(2).max(10).default(5), epochs: z.int().min(1).max(10).default(3),
+    /** What people said of pairs (`datasets agreement --write`): pairs that are not as labelled do not train. */
+    verdicts: z.string().nullable().default(null),
+  }).prefault({}),
   split: z.strictObject({
     /** By name, so that versions can be compared on the same topics; null: drawn by seed. */
     validation: z.array(z.string()).nullable().default(null),

@@ -106,3 +106,9 @@ t.test('the shipped declarations are whole', async (t) => {
   const folder = join(import.meta.dirname, '../../datasets/sources')
   for (const name of readdirSync(folder).filter((one) => one.endsWith('.json'))) t.equal(readDeclaration(join(folder, name)).licence_question.may_train, true, name)
 })
+
+t.test('the examples for the field\'s sources answer their licence question, and those that answer no are refused', async (t) => {
+  const folder = join(import.meta.dirname, '../../datasets/sources/examples')
+  for (const name of ['articles', 'abstracts']) t.equal(readDeclaration(join(folder, `${name}.json`)).reader, name)
+  for (const name of ['reddit', 'truth-social']) t.throws(() => readDeclaration(join(folder, `${name}.json`)), { message: /may not be trained on/ })
+})
