@@ -139,7 +139,7 @@ export function makeChat (rooms: ChatRooms): Chat {
         ? fixed(ruling, disclosePolicy(told.asked, ruling))
         : await cast(chosen, { caller, requestId: call.requestId, request, wish, cacheStatus: (fate) => { cacheStatus.add(fate) } })
       told.disclosure = players.disclosure
-      if (!ruling && wish.onlyIfCached && !players.voices.every(({ speech }) => speech.ready)) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer and there is none.')
+      if (!ruling && wish.onlyIfCached && (players.summary || !players.voices.every(({ speech }) => speech.ready))) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer and there is none.')
       // nobody can speak: told as the refusal that it is
       const [first] = players.voices
       if (first?.speech.silent && players.voices.every(({ speech }) => speech.silent)) throw first.speech.silent

@@ -8,6 +8,7 @@ import type { Wire } from '../experts/expert.ts'
 import type { Cast, Voice } from './cast.ts'
 import { choicesOf, textOf, tokensOf, withMember, type Frame } from './completion.ts'
 import { brokenStatus, endFields, receiptMember } from './exchange.ts'
+import { ReaderGone } from './frame-stream.ts'
 import type { Speech, Whole } from './speech.ts'
 
 export interface SideBySide {
@@ -61,11 +62,13 @@ export async function answerSideBySide (job: SideBySide): Promise<string> {
   refusedByLog(sides)
   const heard = sides.flatMap((one) => one.status === 'fulfilled' ? [one.value] : [])
   const failed: Failure[] = sides.flatMap((one, at) => one.status === 'rejected' ? [{ voice: cast.voices[at]!, error: asError(job.explain(one.reason)) }] : [])
-  if (heard.length === 0 || signal.aborted) throw failed[0]?.error ?? job.explain(signal.reason)
+  stillRead()
+  if (heard.length === 0) throw failed[0]!.error
   if (cast.summary) {
     const { voice } = cast.summary
     const [summed] = await Promise.allSettled([heard.length < SUMMARY_NEEDS ? Promise.reject(noSummary()) : hear(voice, cast.summary.about(heard.map((one) => ({ label: one.voice.disclosure.member.label, text: textOf(one.completion) }))))])
     refusedByLog([summed])
+    stillRead()
     if (summed.status === 'fulfilled') heard.push(summed.value)
     else failed.push({ voice, error: asError(job.explain(summed.reason)) })
   }
@@ -79,6 +82,9 @@ export async function answerSideBySide (job: SideBySide): Promise<string> {
   job.told.tokens = sum(heard.map((one) => one.spent ? tokensOf(one.completion['usage']) : [0, 0]))
   const head = JSON.stringify({ id: frame.id, object: 'chat.completion', created: frame.created, model: frame.disclosure.model, usage: addUsages(heard.map((one) => one.completion['usage'])), perspective: frame.disclosure.member, audit: { record: exchange.record, origin } })
   return `${head.slice(0, -1)},"choices":[${[...texts].sort(([a], [b]) => a - b).map(([, text]) => text).join(',')}]}`
+
+  /** For nobody nothing more is made, and no voice has failed. */
+  function stillRead (): void { if (signal.reason instanceof ReaderGone) throw signal.reason }
 
   /** One voice's answer, on record by the time that it is returned. */
   async function hear (voice: Voice, speech: Speech): Promise<Heard> {

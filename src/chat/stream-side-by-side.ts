@@ -5,7 +5,7 @@
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
 import type { Voice } from './cast.ts'
-import { choicesOf, presentChunk, tokensOf, withMember } from './completion.ts'
+import { choicesOf, presentChunk, theirs, tokensOf, withMember } from './completion.ts'
 import { brokenStatus, endFields, receiptMember } from './exchange.ts'
 import { ReaderGone, type FrameStream } from './frame-stream.ts'
 import { addUsages, asError, failedChoice, noSummary, sum, SUMMARY_NEEDS, type SideBySide } from './side-by-side.ts'
@@ -30,7 +30,7 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   const usages: unknown[] = []
   const spent: ([number, number] | null)[] = []
   const said = new Map<Voice, string>()
-  const written = new Map<Voice, Promise<void>>()
+  const runs = new Map<Voice, Promise<void>>()
   const open = new Set(all)
   let failed = 0
   let firstError: ParallaxError | undefined
@@ -49,13 +49,16 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
       await out.write(bytes)
     }
   } catch (error) { job.abort(error) }
-  await Promise.all(cast.voices.map((voice, at) => run(voice, job.begun[at]!)))
+  for (const [at, voice] of cast.voices.entries()) runs.set(voice, run(voice, job.begun[at]!))
+  await Promise.all(runs.values())
   if (cast.summary) {
     const { voice } = cast.summary
-    const speech = cast.summary.about([...said].map(([one, text]) => ({ label: one.disclosure.member.label, text })))
+    // in the order of the choices, not in the one in which they ended: who is quick is not to be quoted first for it
+    const speech = cast.summary.about(cast.voices.filter((one) => said.has(one)).map((one) => ({ label: one.disclosure.member.label, text: said.get(one)! })))
     await run(voice, said.size < SUMMARY_NEEDS ? Promise.reject(noSummary()) : speech.stream(signal, exchange.record))
   }
-  job.told.tokens = sum(spent)
+  // of what was broken off, what had been counted by then is not what it cost
+  if (!signal.aborted) job.told.tokens = sum(spent)
   if (out.destroyed || (signal.aborted && signal.reason instanceof ReaderGone)) out.destroy()
   else out.end()
 
@@ -67,7 +70,7 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
       const tokens = streamed.spent ? tokensOf(usage) : [0, 0] as [number, number]
       spent.push(tokens)
       usages.push(usage)
-      const text = present({ choices: [{ ...finish, index: voice.choice, perspective: undefined }] })
+      const text = present({ choices: [{ ...finish, index: voice.choice }] })
       await close(voice, text, { status: 'complete', fields: endFields({ disclosure: voice.disclosure, tokens, finish: [String(finish['finish_reason'])], source: streamed.source, joined: streamed.joined }) }, (endRecord) => {
         streamed.keep(endRecord)
         said.set(voice, words)
@@ -87,8 +90,9 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
       let text = ''
       for (const chunk of batch) {
         if (chunk['usage']) usage = chunk['usage']
-        const [choice] = choicesOf(chunk)
-        if (!choice) continue
+        const [first] = choicesOf(chunk)
+        if (!first) continue
+        const choice = theirs(first)
         const piece = choice.delta?.['content']
         if (typeof piece === 'string') words += piece
         if (choice.finish_reason) finish = choice
@@ -111,16 +115,12 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   async function close (voice: Voice, text: string, end: { status: 'complete' | ReturnType<typeof brokenStatus>, fields: ReturnType<typeof endFields> }, then?: (endRecord: string) => void): Promise<void> {
     const last = open.delete(voice) && open.size === 0
     const closing = last ? endOfStream() : ''
-    const others = last ? [...written.values()] : []
-    const writing = (async () => {
-      exchange.chunk(encoder.encode(data(text) + closing), voice.choice)
-      const receipt = await exchange.end({ choice: voice.choice, ...end })
-      await Promise.all(others)
-      await out.write(encoder.encode(data(withMember(text, 'audit', receiptMember(exchange.record, receipt, job.origin))) + closing))
-      then?.(receipt.record)
-    })()
-    written.set(voice, writing.catch(() => {}))
-    await writing
+    exchange.chunk(encoder.encode(data(text) + closing), voice.choice)
+    const receipt = await exchange.end({ choice: voice.choice, ...end })
+    // another may be refused by the log yet: then this is no end of the answer
+    if (last) await Promise.all([...runs].map(([one, over]) => one !== voice && over))
+    if (!broken) await out.write(encoder.encode(data(withMember(text, 'audit', receiptMember(exchange.record, receipt, job.origin))) + closing))
+    then?.(receipt.record)
   }
 
   /** Where every voice failed the stream broke, and says so instead of being done. */
@@ -134,15 +134,22 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   async function fail (voice: Voice, thrown: unknown): Promise<void> {
     if (thrown instanceof ReaderGone || out.destroyed) {
       open.delete(voice)
+      // who takes nothing from one takes nothing from the others
+      job.abort(thrown)
       await exchange.end({ choice: voice.choice, status: brokenStatus(thrown), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: [], source: null, error: thrown }) }).catch(() => {})
       return
     }
     const error = asError(thrown)
     job.told.failed = ++failed
     firstError ??= error
+    const end = { status: brokenStatus(error), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: ['error'], source: null, error }) }
     try {
-      await close(voice, present({ choices: [failedChoice({ voice, error }, 'delta')] }), { status: brokenStatus(error), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: ['error'], source: null, error }) })
-    } catch (refusal) { await breakOff(asError(refusal)) }
+      await close(voice, present({ choices: [failedChoice({ voice, error }, 'delta')] }), end)
+    } catch (refusal) {
+      await breakOff(asError(refusal))
+      // also where not even the journal took its last frame; a record that is closed, or that the log refuses, stays as it is
+      await exchange.end({ choice: voice.choice, ...end }).catch(() => {})
+    }
   }
 
   /** Nothing more may be shown that the log does not hold: every voice ends, and no one is told that it is done. */
