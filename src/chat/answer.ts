@@ -43,12 +43,15 @@ export interface Told {
   replayed?: boolean
   /** Voices of an answer that failed, where others did not. */
   failed?: number
-  /** For the metrics: prompt and completion tokens; milliseconds from the request to the first words. */
+  /** Prompt and completion tokens; null where not all of them were counted. */
   tokens?: readonly [number, number] | null
-  /** Pieces of a stream that were sent. */
-  pieces?: number
+  /** Then, or where it was broken off: how often the prompt was read uncounted, and what is known or taken to have been spent besides. */
+  guessed?: Guess
+  /** For the metrics: milliseconds from the request to the first words. */
   firstChunkMs?: number
 }
+
+export interface Guess { readonly prompts: number, readonly tokens: number }
 
 export interface ChatCall {
   readonly body: unknown
@@ -153,7 +156,7 @@ export function makeChat (rooms: ChatRooms): Chat {
         whenOver: () => {
           running.delete(work)
           leave()
-          void admission.settle(spentTokens(told, work.signal, () => promptTokens(request) * expertsOf(chosen)))
+          void admission.settle(spentTokens(told, work.signal, expertsOf(chosen), () => promptTokens(request)))
         },
       })
       running.set(work, over)
@@ -194,8 +197,13 @@ function fixed ({ kind, text }: Ruling, disclosure: Disclosure): Cast {
 /** How many read the prompt: each side does, and a summary. */
 const expertsOf = (chosen: Route): number => chosen.mode === 'overton' ? chosen.perspectives.length + (chosen.summary ? 1 : 0) : 1
 
-/** What an answer cost: what the experts counted; of one that was left, the prompt and what had been said by then, a token a piece; nothing of one that failed. */
-const spentTokens = ({ tokens, pieces = 0 }: Told, { aborted }: AbortSignal, prompt: () => number): number => tokens ? tokens[0] + tokens[1] : aborted ? prompt() + pieces : 0
+/** What an answer cost: what the experts counted; of one that was left, or that nobody counted, the prompt and what had been said; nothing of one that failed. */
+function spentTokens ({ tokens, guessed }: Told, { aborted }: AbortSignal, experts: number, prompt: () => number): number {
+  if (tokens) return tokens[0] + tokens[1]
+  if (tokens === undefined && !aborted) return 0
+  const { prompts, tokens: besides } = guessed ?? { prompts: experts, tokens: 0 }
+  return prompts * prompt() + besides
+}
 
 /** Who was asked, as one word. */
 const askedName = (chosen: Route): string => chosen.mode === 'steerable' ? chosen.perspective.id : chosen.mode === 'overton' ? 'both' : chosen.mixture

@@ -4,11 +4,12 @@
  */
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
+import { saidTokens } from '../limits/estimate.ts'
 import type { Voice } from './cast.ts'
 import { choicesOf, presentChunk, theirs, tokensOf, withMember } from './completion.ts'
 import { brokenStatus, endFields, receiptMember } from './exchange.ts'
 import { ReaderGone, type FrameStream } from './frame-stream.ts'
-import { addUsages, asError, failedChoice, noSummary, sum, SUMMARY_NEEDS, type SideBySide } from './side-by-side.ts'
+import { addUsages, asError, failedChoice, noSummary, SUMMARY_NEEDS, tally, type SideBySide } from './side-by-side.ts'
 import { DONE, data, OPENING_COMMENT } from './stream.ts'
 import type { Streamed } from './speech.ts'
 
@@ -28,7 +29,9 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   const { cast, exchange, frame, out, signal } = job
   const all = [...cast.voices, ...(cast.summary ? [cast.summary.voice] : [])]
   const usages: unknown[] = []
-  const spent: ([number, number] | null)[] = []
+  /** What each voice cost, once it is counted; and of those that are asked, what they said by now. */
+  const counted = new Map<Voice, readonly [number, number]>()
+  const spoken = new Map<Voice, () => number>()
   const said = new Map<Voice, string>()
   const runs = new Map<Voice, Promise<void>>()
   const open = new Set(all)
@@ -57,18 +60,19 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
     const speech = cast.summary.about(cast.voices.filter((one) => said.has(one)).map((one) => ({ label: one.disclosure.member.label, text: said.get(one)! })))
     await run(voice, said.size < SUMMARY_NEEDS ? Promise.reject(noSummary()) : speech.stream(signal, exchange.record))
   }
-  // of what was broken off, what had been counted by then is not what it cost
-  if (!signal.aborted) job.told.tokens = sum(spent)
+  Object.assign(job.told, tally([...counted.values()], [...spoken].flatMap(([voice, tokens]) => counted.has(voice) ? [] : [tokens()])))
   if (out.destroyed || (signal.aborted && signal.reason instanceof ReaderGone)) out.destroy()
   else out.end()
 
   /** Never rejects: what happens to one voice is told in its choice. */
   async function run (voice: Voice, begun: Promise<Streamed>): Promise<void> {
+    spoken.set(voice, () => 0)
     try {
       const streamed = await begun
+      if (!streamed.spent) counted.set(voice, [0, 0])
       const { words, usage, finish } = await speak(voice, streamed)
       const tokens = streamed.spent ? tokensOf(usage) : [0, 0] as [number, number]
-      spent.push(tokens)
+      if (tokens) counted.set(voice, tokens)
       usages.push(usage)
       const text = present({ choices: [{ ...finish, index: voice.choice }] })
       await close(voice, text, { status: 'complete', fields: endFields({ disclosure: voice.disclosure, tokens, finish: [String(finish['finish_reason'])], source: streamed.source, joined: streamed.joined }) }, (endRecord) => {
@@ -84,6 +88,8 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   /** Relays one voice's words but for its finish. */
   async function speak (voice: Voice, { chunks }: Streamed) {
     let words = ''
+    let pieces = 0
+    spoken.set(voice, () => saidTokens(words, pieces))
     let usage: unknown
     let finish: Wire | undefined
     for await (const batch of chunks) {
@@ -98,7 +104,7 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
         if (choice.finish_reason) finish = choice
         else {
           text += data(present({ choices: [{ ...choice, index: voice.choice }] }))
-          job.told.pieces = (job.told.pieces ?? 0) + 1
+          pieces++
         }
       }
       if (text === '') continue
@@ -140,6 +146,8 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
       return
     }
     const error = asError(thrown)
+    // what was broken off has cost what it said; what failed, nothing
+    if (!signal.aborted) counted.set(voice, [0, 0])
     job.told.failed = ++failed
     firstError ??= error
     const end = { status: brokenStatus(error), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: ['error'], source: null, error }) }

@@ -5,6 +5,8 @@
 import type { Exchange } from '../audit/log.ts'
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
+import { saidTokens } from '../limits/estimate.ts'
+import type { Told } from './answer.ts'
 import { allTheirs, choicesOf, presentChunk, tokensOf, withMember, type Choice, type Frame } from './completion.ts'
 import { endBroken, endFields, receiptMember } from './exchange.ts'
 import { ReaderGone, type FrameStream } from './frame-stream.ts'
@@ -20,7 +22,7 @@ export interface Relay {
   /** The client asked for the usage chunk; the upstream is always asked. */
   readonly usageWanted: boolean
   /** Told for the metrics. */
-  readonly told: { tokens?: readonly [number, number] | null, pieces?: number, failed?: number, firstChunkMs?: number }
+  readonly told: Pick<Told, 'tokens' | 'guessed' | 'firstChunkMs'>
   /** Given the first choice's text once it is complete and on record. */
   readonly whenSaid: (text: string) => void
   /** Turns whatever was thrown into what the client is told and the log records. */
@@ -91,6 +93,7 @@ export async function relay (job: Relay): Promise<void> {
     exchange.chunk(encoder.encode(frames.map(data).join('') + closing))
     // a replayed answer cost nobody a token
     const tokens: [number, number] | null = job.told.tokens = spent ? tokensOf(usage) : [0, 0]
+    if (!tokens) job.told.guessed = { prompts: 1, tokens: saidTokens(said, pieces) }
     const receipt = await exchange.end({ status: 'complete', fields: endFields({ disclosure: frame.disclosure, tokens, finish: [...finish.values()], source, joined }) })
     const last = withMember(frames.pop()!, 'audit', receiptMember(exchange.record, receipt, job.origin))
     await out.write(encoder.encode([...frames, last].map(data).join('') + closing))
@@ -107,7 +110,7 @@ export async function relay (job: Relay): Promise<void> {
   }
 
   async function breakOff (error: unknown): Promise<void> {
-    job.told.pieces = pieces
+    job.told.guessed = { prompts: 1, tokens: saidTokens(said, pieces) }
     const told = error instanceof ParallaxError ? error : new ParallaxError('internal_error', 'The gateway failed while it relayed the answer.', { cause: error })
     const bytes = encoder.encode(data(JSON.stringify(told.body())))
     const left = out.destroyed || error instanceof ReaderGone
