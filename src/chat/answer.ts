@@ -102,6 +102,7 @@ export function makeChat (rooms: ChatRooms): Chat {
   const running = new Map<AbortController, Promise<void>>()
   /** Those and the ones that are still choosing who answers. */
   const begun = new Set<Promise<void>>()
+  let brokenOff = false
 
   async function answer (call: ChatCall): Promise<ChatReply> {
     const request = parseChatRequest(call.body, config.limits)
@@ -146,6 +147,8 @@ export function makeChat (rooms: ChatRooms): Chat {
       // nobody can speak: told as the refusal that it is
       const [first] = players.voices
       if (first?.speech.silent && players.voices.every(({ speech }) => speech.silent)) throw first.speech.silent
+      // it was cast meanwhile, and nobody would wait for it
+      if (brokenOff) throw shuttingDown()
       told.byModel = !ruling
       const { reply, over } = perform({
         cast: players, audit, limits: config.limits, raw: call.raw, stream, work, told, cacheStatus,
@@ -178,7 +181,8 @@ export function makeChat (rooms: ChatRooms): Chat {
   const passed = async (): Promise<void> => { await Promise.all(begun) }
 
   function breakOff (): void {
-    for (const work of running.keys()) work.abort(new ParallaxError('shutting_down', 'The gateway is shutting down; this answer was broken off. Ask again in a moment.', { retryAfter: 5 }))
+    brokenOff = true
+    for (const work of running.keys()) work.abort(shuttingDown())
   }
 
   async function close (): Promise<void> {
@@ -188,6 +192,8 @@ export function makeChat (rooms: ChatRooms): Chat {
 
   return { answer, breakOff, passed, close }
 }
+
+const shuttingDown = (): ParallaxError => new ParallaxError('shutting_down', 'The gateway is shutting down; this answer was broken off. Ask again in a moment.', { retryAfter: 5 })
 
 /** A policy's text in the place of whoever was asked. */
 function fixed ({ kind, text }: Ruling, disclosure: Disclosure): Cast {
