@@ -5,11 +5,10 @@ import type { Wire } from '../experts/expert.ts'
 
 export { choicesOf, Gathered, toChunks, type Choice } from '../completion/completion.ts'
 
-/** The text of the first choice; empty where it has none. */
-export function textOf (completion: Wire): string {
-  const content = choicesOf(completion)[0]?.message?.['content']
-  return typeof content === 'string' ? content : ''
-}
+/** The text of each choice; empty where it has none. */
+export const textsOf = (completion: Wire): string[] => choicesOf(completion).map(({ message }) => typeof message?.['content'] === 'string' ? message['content'] : '')
+
+export const textOf = (completion: Wire): string => textsOf(completion)[0] ?? ''
 
 /** [prompt, completion] tokens as the upstream counted them, or null where it said nothing usable. */
 export function tokensOf (usage: unknown): [number, number] | null {

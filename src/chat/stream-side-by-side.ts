@@ -124,7 +124,7 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
     exchange.chunk(encoder.encode(data(text) + closing), voice.choice)
     const receipt = await exchange.end({ choice: voice.choice, ...end })
     // another may be refused by the log yet: then this is no end of the answer
-    if (last) await Promise.all([...runs].map(([one, over]) => one !== voice && over))
+    if (last) await Promise.all([...runs].flatMap(([one, over]) => one === voice ? [] : [over]))
     if (!broken) await out.write(encoder.encode(data(withMember(text, 'audit', receiptMember(exchange.record, receipt, job.origin))) + closing))
     then?.(receipt.record)
   }

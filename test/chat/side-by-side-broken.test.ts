@@ -10,7 +10,7 @@ import { discloseSideBySide } from '../../src/disclosure/together.ts'
 import { ParallaxError } from '../../src/errors.ts'
 import { loadPerspectives } from '../../src/perspectives/registry.ts'
 import * as upstream from '../fixtures/upstream.ts'
-import { build, events, FIXTURES, QUESTION, until, type Built, type Leaf } from '../helper.ts'
+import { build, FIXTURES, QUESTION, until, type Built, type Leaf } from '../helper.ts'
 
 const SIDES = ['progressive', 'conservative'] as const
 
@@ -92,7 +92,7 @@ t.test('a journal that fails for a moment leaves no choice without its end', asy
     })
     const text = await readAll(out)
     await over
-    t.same([...new Set(ended)].sort(), [0, 1], `from the ${failing}. write on`)
+    t.same([...new Set(ended)].toSorted((a, b) => a - b), [0, 1], `from the ${failing}. write on`)
     t.notMatch(text, /\[DONE\]/)
   }
 })
