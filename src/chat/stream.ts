@@ -5,9 +5,7 @@
 import type { Exchange } from '../audit/log.ts'
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
-import { saidTokens } from '../limits/estimate.ts'
-import type { Told } from './answer.ts'
-import { allTheirs, choicesOf, presentChunk, tokensOf, withMember, type Choice, type Frame } from './completion.ts'
+import { choicesOf, presentChunk, tokensOf, withMember, type Choice, type Frame } from './completion.ts'
 import { endBroken, endFields, receiptMember } from './exchange.ts'
 import { ReaderGone, type FrameStream } from './frame-stream.ts'
 import type { Streamed } from './speech.ts'
@@ -22,7 +20,7 @@ export interface Relay {
   /** The client asked for the usage chunk; the upstream is always asked. */
   readonly usageWanted: boolean
   /** Told for the metrics. */
-  readonly told: Pick<Told, 'tokens' | 'guessed' | 'firstChunkMs'>
+  readonly told: { tokens?: readonly [number, number] | null, pieces?: number, failed?: number, firstChunkMs?: number }
   /** Given the first choice's text once it is complete and on record. */
   readonly whenSaid: (text: string) => void
   /** Turns whatever was thrown into what the client is told and the log records. */
@@ -48,8 +46,6 @@ export async function relay (job: Relay): Promise<void> {
   let said = ''
   let pieces = 0
   const started = performance.now()
-  // whoever leaves a replayed answer leaves one that cost nothing
-  if (!spent) job.told.tokens = [0, 0]
 
   const present = (chunk: Wire): string => {
     const text = data(JSON.stringify(presentChunk(chunk, frame, opening, otherUsage)))
@@ -61,8 +57,7 @@ export async function relay (job: Relay): Promise<void> {
     await out.write(OPENING_COMMENT)
     for await (const batch of chunks) {
       let text = ''
-      for (const sent of batch) {
-        const chunk = allTheirs(sent)
+      for (const chunk of batch) {
         if (chunk['usage']) usage = chunk['usage']
         const choices = choicesOf(chunk)
         const ending = choices.filter((choice) => choice.finish_reason)
@@ -93,7 +88,6 @@ export async function relay (job: Relay): Promise<void> {
     exchange.chunk(encoder.encode(frames.map(data).join('') + closing))
     // a replayed answer cost nobody a token
     const tokens: [number, number] | null = job.told.tokens = spent ? tokensOf(usage) : [0, 0]
-    if (!tokens) job.told.guessed = { prompts: 1, tokens: saidTokens(said, pieces) }
     const receipt = await exchange.end({ status: 'complete', fields: endFields({ disclosure: frame.disclosure, tokens, finish: [...finish.values()], source, joined }) })
     const last = withMember(frames.pop()!, 'audit', receiptMember(exchange.record, receipt, job.origin))
     await out.write(encoder.encode([...frames, last].map(data).join('') + closing))
@@ -110,13 +104,14 @@ export async function relay (job: Relay): Promise<void> {
   }
 
   async function breakOff (error: unknown): Promise<void> {
-    job.told.guessed = { prompts: 1, tokens: saidTokens(said, pieces) }
+    job.told.pieces = pieces
     const told = error instanceof ParallaxError ? error : new ParallaxError('internal_error', 'The gateway failed while it relayed the answer.', { cause: error })
     const bytes = encoder.encode(data(JSON.stringify(told.body())))
     const left = out.destroyed || error instanceof ReaderGone
-    // each for itself: what the journal does not take must not leave the record open. Where the log refuses too, the client is told that the answer broke off, and recovery closes it
-    try { if (!left) exchange.chunk(bytes) } catch { /* told below */ }
-    await endBroken(exchange, frame.disclosure, error).catch(() => {})
+    try {
+      if (!left) exchange.chunk(bytes)
+      await endBroken(exchange, frame.disclosure, error)
+    } catch { /* the log refuses: the client is told that the answer broke off, and recovery closes the record */ }
     // a reader that takes nothing would never take the end either: its connection is cut
     if (left) { out.destroy(); return }
     try { await out.write(bytes) } catch { /* left meanwhile */ }

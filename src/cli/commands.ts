@@ -22,6 +22,8 @@ export interface Context {
   readonly sharedKeys?: () => Promise<((directory: string, audit: KeyLeaves) => Promise<KeyStore>) | undefined>
   /** Whether `err` writes to a terminal, where a bar may redraw itself. */
   readonly terminal?: boolean
+  /** For keys, and for processes that a command starts. */
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** What can be done to a log only while nobody has it open. */
   readonly offline?: {
     acceptRestore (directory: string, reason: string): Promise<void>
@@ -41,6 +43,7 @@ export const COMMANDS: Readonly<Record<string, Listed>> = {
   receipt: { summary: 'check the receipt of one exchange, offline', load: async () => (await import('./receipt.ts')).receipt },
   audit: { summary: 'erase, hold and expire transcripts; rotate the key that seals them', load: async () => (await import('./audit.ts')).audit },
   draws: { summary: 'compute every draw of an export again', load: async () => (await import('./draws.ts')).draws },
+  evaluate: { summary: 'measure the perspectives through the API, and report', load: async () => (await import('./evaluate.ts')).evaluate },
   policy: { summary: 'try the policy of use on a text, and measure it', load: async () => (await import('./policy.ts')).policy },
   datasets: { summary: 'from sources to training data, stage by stage', load: async () => (await import('./datasets.ts')).datasets },
   train: { summary: 'train the perspectives, here or at a service', load: async () => (await import('./train.ts')).train },

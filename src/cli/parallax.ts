@@ -15,6 +15,7 @@ process.exitCode = await runCommand(process.argv.slice(2), {
   out: (text) => { process.stdout.write(text) },
   err: (text) => { process.stderr.write(text) },
   terminal: process.stderr.isTTY,
+  env: process.env,
   // handed on unread: config.ts alone knows what is in it
   dataDir: async () => (await settings()).dataDir,
   settings,

@@ -10,7 +10,7 @@ import { contentWords, words } from './text.ts'
 import { StatementIndex } from './topics/statement-index.ts'
 
 const set = z.strictObject({
-  name: z.string(), file: z.string(), reader: z.enum(['csv', 'jsonl', 'questions-js', 'evaluation-questions']), texts: z.array(z.string()),
+  name: z.string(), file: z.string(), reader: z.enum(['csv', 'jsonl', 'json', 'questions-js', 'evaluation-questions']), texts: z.array(z.string()),
   licence: z.string({ error: 'a set without a licence is refused' }), address: z.string(), citation: z.string().optional(),
 })
 const schema = z.strictObject({ title: z.string(), licence: z.string(), address: z.string(), method: z.string(), sets: z.array(set).min(1) })
@@ -20,11 +20,11 @@ const questions = z.looseObject({ template: z.string(), held_out: z.record(z.str
 /** Of fewer content words than this a share says nothing. */
 const FEW_WORDS = 4
 
-/** `a.b` of a record; lists give all their texts. */
+/** `a.b` of a record; of a list, of each that is in it. */
 function textsAt (record: unknown, path: string): string[] {
-  let value = record
-  for (const name of path.split('.')) value = (value as Record<string, unknown> | undefined)?.[name]
-  return (Array.isArray(value) ? value : [value]).filter((text) => typeof text === 'string')
+  let values = [record]
+  for (const name of path.split('.')) values = values.flatMap((value) => (value as Record<string, unknown> | null | undefined)?.[name] ?? [])
+  return values.filter((text) => typeof text === 'string')
 }
 
 async function textsOf ({ file, reader, texts }: z.infer<typeof set>, path: string): Promise<string[]> {
@@ -38,7 +38,8 @@ async function textsOf ({ file, reader, texts }: z.infer<typeof set>, path: stri
     return [...[...Object.values(held), ...fixtures].map((topic) => template.replace('{topic}', topic)), ...harmless]
   }
   const found: string[] = []
-  for await (const { record } of (reader === 'csv' ? readCsv : readJsonl)(path)) found.push(...texts.flatMap((name) => textsAt(record, name)))
+  if (reader === 'json') found.push(...texts.flatMap((name) => textsAt(JSON.parse(readFileSync(path, 'utf8')), name)))
+  else for await (const { record } of (reader === 'csv' ? readCsv : readJsonl)(path)) found.push(...texts.flatMap((name) => textsAt(record, name)))
   if (found.length === 0) throw new DatasetError(`${file} gave no text under ${texts.join(', ')}: nothing would be kept out of training. Correct the list of evaluation sets.`)
   return found
 }
