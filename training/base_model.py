@@ -56,6 +56,18 @@ def load(gguf: Path):
     return tokenizer, model
 
 
+def with_lora(model, rule: dict):
+    """The model with an untrained adapter in float32, whatever the precision of its own weights."""
+    from peft import LoraConfig, get_peft_model
+
+    layers = list(range(rule["first_block"], model.config.num_hidden_layers))
+    tuned = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=rule["rank"], lora_alpha=rule["alpha"], lora_dropout=rule.get("dropout", 0.0), target_modules=rule["modules"], layers_to_transform=layers))
+    for weight in tuned.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    return tuned
+
+
 def prompt_text(tokenizer, prompt: str) -> str:
     """What the model reads before it answers: its own template, which inserts its own system message where there is none."""
     return tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)

@@ -29,7 +29,7 @@ def _in_turn(rows: list[Row], dice: random.Random) -> Iterator[Row]:
     for row in rows:
         topics[row.cluster].append(row)
     names = sorted(topics)
-    weights = [len(topics[name]) ** 0.75 for name in names]
+    weights = [len(topics[name]) ** 0.5 for name in names]
     queues: dict[str, list[Row]] = {name: [] for name in names}
     while True:
         name = dice.choices(names, weights)[0]

@@ -2,12 +2,26 @@
 from __future__ import annotations
 
 import math
+import random
+from collections import defaultdict
 
 import torch
 
 from encoding import Encoder
 from prefix_tree import mean_log_probs, token_log_probs, tree
 from rows import OTHER, Row
+
+
+def balanced(pairs: list[Row], count: int, seed: int) -> list[Row]:
+    """As many of every topic as there are, up to `count` in all: a topic with a hundred pairs is still one topic."""
+    dice, topics = random.Random(seed), defaultdict(list)
+    for pair in sorted(pairs, key=lambda row: row.id):
+        topics[pair.cluster].append(pair)
+    queues = [dice.sample(topics[name], len(topics[name])) for name in sorted(topics)]
+    found: list[Row] = []
+    while len(found) < count and any(queues):
+        found += [queue.pop() for queue in queues if queue][:count - len(found)]
+    return found
 
 
 @torch.no_grad()

@@ -4,10 +4,11 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
-import random
+import os
 import shutil
 import sys
 import time
+import warnings
 from pathlib import Path
 
 from configuration import HERE, STAGES, Configuration, ConfigurationError, read
@@ -39,10 +40,12 @@ def converts(configuration: Configuration, command: str) -> bool:
 
 def opened(configuration: Configuration):
     """Tokenizer and the base with an untrained adapter, in the configured precision; the adapter itself always in float32."""
+    # progress bars and advice on tokenizers would bury the steps in the log
+    os.environ.update(TQDM_DISABLE="1", TRANSFORMERS_VERBOSITY="error")
+    warnings.filterwarnings("ignore", message="Could not find a config file")
     import torch
 
-    from base_model import fetch, load
-    from train_lora import with_lora
+    from base_model import fetch, load, with_lora
 
     compute = configuration["compute"]
     torch.set_num_threads(compute["threads"])
@@ -78,6 +81,7 @@ def supervise(configuration: Configuration, perspective: str, stage: str, told, 
     import checkpoints
     from encoding import Encoder
     from learn import Held, learn, put
+    from measure import balanced
     from step_loss import StepLoss
 
     rule, measured = configuration.stage(stage), configuration["measure"]
@@ -85,8 +89,7 @@ def supervise(configuration: Configuration, perspective: str, stage: str, told, 
     parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
     if start:
         put(parameters, checkpoints.weights(start))
-    pairs = sorted(told.held_out, key=lambda row: row.id)
-    held = Held(random.Random(configuration["seed"]).sample(pairs, min(measured["pairs"], len(pairs))), configuration.texts.read_text(encoding="utf-8").splitlines())
+    held = Held(balanced(told.held_out, measured["pairs"], configuration["seed"]), configuration.texts.read_text(encoding="utf-8").splitlines())
     encoder = Encoder(tokenizer, configuration["base"]["document_start"], configuration["base"]["answer_end"])
     loss = StepLoss(encoder, configuration.side(perspective), {"own": 0, "preference": 0, "neutral": 0, **rule["weights"]}, rule.get("loss"))
     ended = learn(model, parameters, loss, told, held, rule, configuration.told, folder, configuration["seed"], say)
@@ -95,19 +98,23 @@ def supervise(configuration: Configuration, perspective: str, stage: str, told, 
 
 
 def convert(configuration: Configuration, perspective: str, out: Path, say) -> None:
-    """The last finished stage as the file that llama.cpp serves."""
+    """Every finished stage as the file that llama.cpp serves, beside its adapter, so that they can be compared; the last one is the perspective's."""
     import checkpoints
     from base_model import digest
     from gguf_adapter import write
 
-    stage = next((name for name in reversed(STAGES) if (out / perspective / name / "adapter_model.safetensors").exists()), STAGES[0])
-    folder, target = out / perspective / stage, out / perspective / "adapter.gguf"
-    checkpoints.check_base(folder, configuration["base"])
-    part = target.with_suffix(".part")
-    write(folder, part, configuration["base"], f"{perspective}-{configuration['version']}", configuration["version"])
-    part.replace(target)
-    checkpoints.write_json(out / perspective / "adapter.json", {"file": target.name, "sha256": digest(target), "bytes": target.stat().st_size, "stage": stage})
-    say(f"{target} is written, {target.stat().st_size} bytes")
+    mine = out / perspective
+    finished = [name for name in STAGES if (mine / name / "adapter_model.safetensors").exists()] or [STAGES[0]]
+    for stage in finished:
+        checkpoints.check_base(mine / stage, configuration["base"])
+        part = mine / stage / "adapter.part"
+        write(mine / stage, part, configuration["base"], f"{perspective}-{configuration['version']}", configuration["version"])
+        part.replace(mine / stage / "adapter.gguf")
+    target = mine / "adapter.gguf"
+    shutil.copyfile(mine / finished[-1] / "adapter.gguf", target.with_suffix(".part"))
+    target.with_suffix(".part").replace(target)
+    checkpoints.write_json(mine / "adapter.json", {"file": target.name, "sha256": digest(target), "bytes": target.stat().st_size, "stage": finished[-1]})
+    say(f"{target} is written, {target.stat().st_size} bytes, from the {finished[-1]} stage")
 
 
 def work(asked: argparse.Namespace) -> None:

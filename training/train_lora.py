@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
 
-from base_model import fetch, load, prompt_text
+from base_model import fetch, load, prompt_text, with_lora
 from build_data import WORK, settings
 from topics import SIDES
 
@@ -51,15 +51,6 @@ def answer_loss(model, tokenizer, rows: list[dict], side: str):
     hidden = inner.model(input_ids=ids, attention_mask=mask).last_hidden_state
     logits = inner.lm_head(hidden[:, :-1][wanted[:, 1:]])
     return torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][wanted[:, 1:]])
-
-
-def with_lora(model, rule: dict):
-    layers = list(range(rule["first_block"], model.config.num_hidden_layers))
-    tuned = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=rule["rank"], lora_alpha=rule["alpha"], target_modules=rule["modules"], layers_to_transform=layers))
-    for weight in tuned.parameters():
-        if weight.requires_grad:
-            weight.data = weight.data.float()
-    return tuned
 
 
 def taken(out: Path, steps: int) -> str | None:

@@ -43,6 +43,8 @@ t.test('one side is trained where one is named, afresh where that is wished', as
   await call('dpo', '--config', join(root, 'two.json'), '--data', 'd', '--perspective', 'conservative', '--fresh', '--python', 'py')
   t.equal(python.started.length, 1)
   t.match(python.started[0]!.join(' '), /train\.py dpo .*--fresh --perspective conservative$/)
+  await call('gguf', '--config', join(root, 'two.json'), '--perspective', 'conservative', '--python', 'py')
+  t.match(python.started[1]!.join(' '), `--data ${join(root, 'datasets/work/export')} --out ${join(root, 'training/work/two')}`, 'without a word, the places that the other commands use')
 })
 
 t.test('what the trainer says last is the error, and the other side is not begun', async (t) => {
@@ -98,7 +100,6 @@ t.test('wrong calls say what is wanted and start nothing', async (t) => {
   const python = fakePython()
   const { root, call } = world(t, python)
   await t.rejects(call('sft'), { message: 'Wanted --config <file>.' })
-  await t.rejects(call('sft', '--config', join(root, 'two.json')), { message: /Wanted --data/ })
   await t.rejects(call('sft', '--config', join(root, 'gone.json'), '--data', 'd'), { message: /Cannot read the configuration/ })
   await t.rejects(call('sft', '--config', join(root, 'bad.json'), '--data', 'd'), { message: /Cannot read the configuration .*JSON/ })
   await t.rejects(call('sft', '--config', join(root, 'none.json'), '--data', 'd'), { message: /names no perspectives/ })

@@ -10,6 +10,7 @@ import checkpoints  # noqa: E402
 from checkpoints import TrainingError  # noqa: E402
 from encoding import Encoder  # noqa: E402
 from learn import Held, learn, lent, put, rate  # noqa: E402
+from measure import balanced  # noqa: E402
 from rows import Data, Row  # noqa: E402
 from step_loss import StepLoss  # noqa: E402
 from tiny import Characters, llama, trainable  # noqa: E402
@@ -142,3 +143,10 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path):
         checkpoints.save(tmp_path, model, optimiser, {"step": step})
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-15", "checkpoint-20"]
     shutil.rmtree(tmp_path)
+
+
+def test_topics_are_measured_alike_whatever_their_size():
+    pairs = [Row(f"b{n}", "statement", "big" if n else "small", ASK, "a", "b") for n in range(30)] + [Row(f"m{n}", "statement", "middle", ASK, "a", "b") for n in range(3)]
+    found = balanced(pairs, 10, 1)
+    assert [sum(row.cluster == name for row in found) for name in ("small", "middle", "big")] == [1, 3, 6]
+    assert found == balanced(pairs[::-1], 10, 1) and len(balanced(pairs, 99, 1)) == 33
