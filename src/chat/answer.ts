@@ -43,12 +43,15 @@ export interface Told {
   replayed?: boolean
   /** Voices of an answer that failed, where others did not. */
   failed?: number
-  /** For the metrics: prompt and completion tokens; milliseconds from the request to the first words. */
+  /** Prompt and completion tokens; null where not all of them were counted. */
   tokens?: readonly [number, number] | null
-  /** Pieces of a stream that were sent. */
-  pieces?: number
+  /** Then, or where it was broken off: how often the prompt was read uncounted, and what is known or taken to have been spent besides. */
+  guessed?: Guess
+  /** For the metrics: milliseconds from the request to the first words. */
   firstChunkMs?: number
 }
+
+export interface Guess { readonly prompts: number, readonly tokens: number }
 
 export interface ChatCall {
   readonly body: unknown
@@ -99,6 +102,7 @@ export function makeChat (rooms: ChatRooms): Chat {
   const running = new Map<AbortController, Promise<void>>()
   /** Those and the ones that are still choosing who answers. */
   const begun = new Set<Promise<void>>()
+  let brokenOff = false
 
   async function answer (call: ChatCall): Promise<ChatReply> {
     const request = parseChatRequest(call.body, config.limits)
@@ -139,10 +143,12 @@ export function makeChat (rooms: ChatRooms): Chat {
         ? fixed(ruling, disclosePolicy(told.asked, ruling))
         : await cast(chosen, { caller, requestId: call.requestId, request, wish, cacheStatus: (fate) => { cacheStatus.add(fate) } })
       told.disclosure = players.disclosure
-      if (!ruling && wish.onlyIfCached && !players.voices.every(({ speech }) => speech.ready)) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer and there is none.')
+      if (!ruling && wish.onlyIfCached && (players.summary || !players.voices.every(({ speech }) => speech.ready))) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer and there is none.')
       // nobody can speak: told as the refusal that it is
       const [first] = players.voices
       if (first?.speech.silent && players.voices.every(({ speech }) => speech.silent)) throw first.speech.silent
+      // it was cast meanwhile, and nobody would wait for it
+      if (brokenOff) throw shuttingDown()
       told.byModel = !ruling
       const { reply, over } = perform({
         cast: players, audit, limits: config.limits, raw: call.raw, stream, work, told, cacheStatus,
@@ -153,7 +159,7 @@ export function makeChat (rooms: ChatRooms): Chat {
         whenOver: () => {
           running.delete(work)
           leave()
-          void admission.settle(spentTokens(told, work.signal, () => promptTokens(request) * expertsOf(chosen)))
+          void admission.settle(spentTokens(told, work.signal, expertsOf(chosen), () => promptTokens(request)))
         },
       })
       running.set(work, over)
@@ -175,7 +181,8 @@ export function makeChat (rooms: ChatRooms): Chat {
   const passed = async (): Promise<void> => { await Promise.all(begun) }
 
   function breakOff (): void {
-    for (const work of running.keys()) work.abort(new ParallaxError('shutting_down', 'The gateway is shutting down; this answer was broken off. Ask again in a moment.', { retryAfter: 5 }))
+    brokenOff = true
+    for (const work of running.keys()) work.abort(shuttingDown())
   }
 
   async function close (): Promise<void> {
@@ -186,6 +193,8 @@ export function makeChat (rooms: ChatRooms): Chat {
   return { answer, breakOff, passed, close }
 }
 
+const shuttingDown = (): ParallaxError => new ParallaxError('shutting_down', 'The gateway is shutting down; this answer was broken off. Ask again in a moment.', { retryAfter: 5 })
+
 /** A policy's text in the place of whoever was asked. */
 function fixed ({ kind, text }: Ruling, disclosure: Disclosure): Cast {
   return { disclosure, voices: [{ choice: 0, id: 'policy', disclosure, facts: { model: 'none', adapter: null, adapterSha256: null }, speech: fixedSpeech(text, kind === 'refuse' ? 'content_filter' : 'stop') }], summary: null }
@@ -194,8 +203,13 @@ function fixed ({ kind, text }: Ruling, disclosure: Disclosure): Cast {
 /** How many read the prompt: each side does, and a summary. */
 const expertsOf = (chosen: Route): number => chosen.mode === 'overton' ? chosen.perspectives.length + (chosen.summary ? 1 : 0) : 1
 
-/** What an answer cost: what the experts counted; of one that was left, the prompt and what had been said by then, a token a piece; nothing of one that failed. */
-const spentTokens = ({ tokens, pieces = 0 }: Told, { aborted }: AbortSignal, prompt: () => number): number => tokens ? tokens[0] + tokens[1] : aborted ? prompt() + pieces : 0
+/** What an answer cost: what the experts counted; of one that was left, or that nobody counted, the prompt and what had been said; nothing of one that failed. */
+function spentTokens ({ tokens, guessed }: Told, { aborted }: AbortSignal, experts: number, prompt: () => number): number {
+  if (tokens) return tokens[0] + tokens[1]
+  if (tokens === undefined && !aborted) return 0
+  const { prompts, tokens: besides } = guessed ?? { prompts: experts, tokens: 0 }
+  return prompts * prompt() + besides
+}
 
 /** Who was asked, as one word. */
 const askedName = (chosen: Route): string => chosen.mode === 'steerable' ? chosen.perspective.id : chosen.mode === 'overton' ? 'both' : chosen.mixture

@@ -158,6 +158,8 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     const disclosure = once(nameOf(by.id, manner, 'mixed', facts, [by]), () => disclose(by, manner, facts, config.provider))
     const expert = experts.get(by.id) ?? unserved(by.id)
     const available = expert instanceof Error ? null : expert.availability()
+    // it is made for these answers, and nobody keeps it
+    call.cacheStatus({ fwd: 'bypass' })
     const silent = expert instanceof Error ? expert : available!.ok ? null : new ParallaxError('expert_unavailable', `The summary cannot be written: ${available!.reason}`, { retryAfter: available!.retryAfter })
     return {
       voice: { choice, id: by.id, disclosure, facts, speech: silentSpeech(silent ?? new Error('a summary has nothing to say before the others')) },

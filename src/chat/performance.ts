@@ -6,10 +6,11 @@ import type { Readable } from 'node:stream'
 import type { AuditLog, Exchange } from '../audit/log.ts'
 import type { Config } from '../config.ts'
 import { ParallaxError } from '../errors.ts'
+import { saidTokens } from '../limits/estimate.ts'
 import type { Cast, Voice } from './cast.ts'
 import type { CacheStatus } from './cache-status.ts'
 import type { ChatReply, Told } from './answer.ts'
-import { answerId, choicesOf, presentCompletion, textOf, tokensOf, withMember, type Frame } from './completion.ts'
+import { answerId, choicesOf, presentCompletion, textOf, textsOf, tokensOf, withMember, type Frame } from './completion.ts'
 import { beginLeaf, endBroken, endFields, receiptMember, type BeginFacts } from './exchange.ts'
 import { FrameStream, ReaderGone } from './frame-stream.ts'
 import { answerSideBySide, type SideBySide } from './side-by-side.ts'
@@ -77,6 +78,7 @@ export function perform (job: Performance): { readonly reply: Promise<ChatReply>
     const said = await voice.speech.whole(work.signal, exchange.record)
     const { completion, source, joined } = said
     const tokens = told.tokens = said.spent ? tokensOf(completion['usage']) : [0, 0]
+    if (!tokens) told.guessed = { prompts: 1, tokens: saidTokens(textsOf(completion).join('')) }
     const text = JSON.stringify(presentCompletion(completion, frame))
     const receipt = await exchange.end({
       status: 'complete',

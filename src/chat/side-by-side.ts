@@ -5,9 +5,12 @@
 import type { Exchange, Receipt } from '../audit/log.ts'
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
+import { saidTokens } from '../limits/estimate.ts'
+import type { Told } from './answer.ts'
 import type { Cast, Voice } from './cast.ts'
 import { choicesOf, textOf, tokensOf, withMember, type Frame } from './completion.ts'
 import { brokenStatus, endFields, receiptMember } from './exchange.ts'
+import { ReaderGone } from './frame-stream.ts'
 import type { Speech, Whole } from './speech.ts'
 
 export interface SideBySide {
@@ -17,7 +20,7 @@ export interface SideBySide {
   /** The log's name, for the receipts. */
   readonly origin: string
   readonly signal: AbortSignal
-  readonly told: { tokens?: readonly [number, number] | null, pieces?: number, failed?: number, firstChunkMs?: number }
+  readonly told: Pick<Told, 'tokens' | 'guessed' | 'failed' | 'firstChunkMs'>
   readonly explain: (error: unknown) => unknown
   /** Given each voice's text once it is on record. */
   readonly whenSaid: (voice: Voice, text: string) => void
@@ -38,21 +41,25 @@ export const failedChoice = ({ voice, error }: Failure, form: 'message' | 'delta
   logprobs: null, finish_reason: 'error', error: error.body().error, perspective: voice.disclosure.member,
 })
 
-/** What was spent on all voices together; null where one did not say. */
-export function sum (all: readonly (readonly [number, number] | null)[]): [number, number] | null {
-  return all.includes(null) ? null : (all as [number, number][]).reduce<[number, number]>(([a, b], [c, d]) => [a + c, b + d], [0, 0])
+const sum = (all: readonly (readonly [number, number])[]): [number, number] => all.reduce<[number, number]>(([a, b], [c, d]) => [a + c, b + d], [0, 0])
+
+/** What was spent on all voices together, as each was counted, or with what each of the others said. */
+export function tally (counted: readonly (readonly [number, number])[], uncounted: readonly number[]): Pick<Told, 'tokens' | 'guessed'> {
+  const [prompt, completion] = sum(counted)
+  if (uncounted.length === 0) return { tokens: [prompt, completion] }
+  return { tokens: null, guessed: { prompts: uncounted.length, tokens: uncounted.reduce((total, said) => total + said, prompt + completion) } }
 }
 
 /** The usage of all voices together, as each was told; nothing where none said. */
 export function addUsages (usages: readonly unknown[]): Wire | undefined {
   const said = usages.map(tokensOf).filter((one) => one !== null)
   if (said.length === 0) return undefined
-  const [prompt, completion] = sum(said)!
+  const [prompt, completion] = sum(said)
   const cached = usages.reduce<number>((total, usage) => total + Number(((usage as Wire | undefined)?.['prompt_tokens_details'] as Wire | undefined)?.['cached_tokens'] ?? 0), 0)
   return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion, ...(cached > 0 && { prompt_tokens_details: { cached_tokens: cached } }) }
 }
 
-interface Heard extends Whole { readonly voice: Voice, readonly text: string, readonly receipt: Receipt }
+interface Heard extends Whole { readonly voice: Voice, readonly text: string, readonly receipt: Receipt, readonly tokens: readonly [number, number] | null }
 
 /** The answer's JSON text, with every receipt in its choice. Throws the first failure where all failed, and `audit_unavailable` where one is not on record. */
 export async function answerSideBySide (job: SideBySide): Promise<string> {
@@ -61,11 +68,13 @@ export async function answerSideBySide (job: SideBySide): Promise<string> {
   refusedByLog(sides)
   const heard = sides.flatMap((one) => one.status === 'fulfilled' ? [one.value] : [])
   const failed: Failure[] = sides.flatMap((one, at) => one.status === 'rejected' ? [{ voice: cast.voices[at]!, error: asError(job.explain(one.reason)) }] : [])
-  if (heard.length === 0 || signal.aborted) throw failed[0]?.error ?? job.explain(signal.reason)
+  stillRead()
+  if (heard.length === 0) throw failed[0]!.error
   if (cast.summary) {
     const { voice } = cast.summary
     const [summed] = await Promise.allSettled([heard.length < SUMMARY_NEEDS ? Promise.reject(noSummary()) : hear(voice, cast.summary.about(heard.map((one) => ({ label: one.voice.disclosure.member.label, text: textOf(one.completion) }))))])
     refusedByLog([summed])
+    stillRead()
     if (summed.status === 'fulfilled') heard.push(summed.value)
     else failed.push({ voice, error: asError(job.explain(summed.reason)) })
   }
@@ -76,9 +85,13 @@ export async function answerSideBySide (job: SideBySide): Promise<string> {
     texts.set(voice.choice, withMember(text, 'audit', receiptMember(exchange.record, receipt, origin)))
   }))
   job.told.failed = failed.length
-  job.told.tokens = sum(heard.map((one) => one.spent ? tokensOf(one.completion['usage']) : [0, 0]))
+  const cut = signal.aborted ? failed.map(() => 0) : []
+  Object.assign(job.told, tally(heard.flatMap((one) => one.tokens ? [one.tokens] : []), [...heard.flatMap((one) => one.tokens ? [] : [saidTokens(textOf(one.completion))]), ...cut]))
   const head = JSON.stringify({ id: frame.id, object: 'chat.completion', created: frame.created, model: frame.disclosure.model, usage: addUsages(heard.map((one) => one.completion['usage'])), perspective: frame.disclosure.member, audit: { record: exchange.record, origin } })
   return `${head.slice(0, -1)},"choices":[${[...texts].sort(([a], [b]) => a - b).map(([, text]) => text).join(',')}]}`
+
+  /** For nobody nothing more is made, and no voice has failed. */
+  function stillRead (): void { if (signal.reason instanceof ReaderGone) throw signal.reason }
 
   /** One voice's answer, on record by the time that it is returned. */
   async function hear (voice: Voice, speech: Speech): Promise<Heard> {
@@ -89,7 +102,7 @@ export async function answerSideBySide (job: SideBySide): Promise<string> {
     const receipt = await exchange.end({ choice: voice.choice, status: 'complete', answer: Buffer.from(text), fields: endFields({ disclosure: voice.disclosure, tokens, finish: [String(first?.finish_reason)], source: whole.source, joined: whole.joined }) })
     whole.keep(receipt.record)
     job.whenSaid(voice, textOf(whole.completion))
-    return { ...whole, voice, text, receipt }
+    return { ...whole, voice, text, receipt, tokens }
   }
 }
 

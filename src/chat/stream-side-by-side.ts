@@ -4,11 +4,12 @@
  */
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
+import { saidTokens } from '../limits/estimate.ts'
 import type { Voice } from './cast.ts'
-import { choicesOf, presentChunk, tokensOf, withMember } from './completion.ts'
+import { choicesOf, presentChunk, theirs, tokensOf, withMember } from './completion.ts'
 import { brokenStatus, endFields, receiptMember } from './exchange.ts'
 import { ReaderGone, type FrameStream } from './frame-stream.ts'
-import { addUsages, asError, failedChoice, noSummary, sum, SUMMARY_NEEDS, type SideBySide } from './side-by-side.ts'
+import { addUsages, asError, failedChoice, noSummary, SUMMARY_NEEDS, tally, type SideBySide } from './side-by-side.ts'
 import { DONE, data, OPENING_COMMENT } from './stream.ts'
 import type { Streamed } from './speech.ts'
 
@@ -28,9 +29,11 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   const { cast, exchange, frame, out, signal } = job
   const all = [...cast.voices, ...(cast.summary ? [cast.summary.voice] : [])]
   const usages: unknown[] = []
-  const spent: ([number, number] | null)[] = []
+  /** What each voice cost, once it is counted; and of those that are asked, what they said by now. */
+  const counted = new Map<Voice, readonly [number, number]>()
+  const spoken = new Map<Voice, () => number>()
   const said = new Map<Voice, string>()
-  const written = new Map<Voice, Promise<void>>()
+  const runs = new Map<Voice, Promise<void>>()
   const open = new Set(all)
   let failed = 0
   let firstError: ParallaxError | undefined
@@ -49,25 +52,29 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
       await out.write(bytes)
     }
   } catch (error) { job.abort(error) }
-  await Promise.all(cast.voices.map((voice, at) => run(voice, job.begun[at]!)))
+  for (const [at, voice] of cast.voices.entries()) runs.set(voice, run(voice, job.begun[at]!))
+  await Promise.all(runs.values())
   if (cast.summary) {
     const { voice } = cast.summary
-    const speech = cast.summary.about([...said].map(([one, text]) => ({ label: one.disclosure.member.label, text })))
+    // in the order of the choices, not in the one in which they ended: who is quick is not to be quoted first for it
+    const speech = cast.summary.about(cast.voices.filter((one) => said.has(one)).map((one) => ({ label: one.disclosure.member.label, text: said.get(one)! })))
     await run(voice, said.size < SUMMARY_NEEDS ? Promise.reject(noSummary()) : speech.stream(signal, exchange.record))
   }
-  job.told.tokens = sum(spent)
+  Object.assign(job.told, tally([...counted.values()], [...spoken].flatMap(([voice, tokens]) => counted.has(voice) ? [] : [tokens()])))
   if (out.destroyed || (signal.aborted && signal.reason instanceof ReaderGone)) out.destroy()
   else out.end()
 
   /** Never rejects: what happens to one voice is told in its choice. */
   async function run (voice: Voice, begun: Promise<Streamed>): Promise<void> {
+    spoken.set(voice, () => 0)
     try {
       const streamed = await begun
+      if (!streamed.spent) counted.set(voice, [0, 0])
       const { words, usage, finish } = await speak(voice, streamed)
       const tokens = streamed.spent ? tokensOf(usage) : [0, 0] as [number, number]
-      spent.push(tokens)
+      if (tokens) counted.set(voice, tokens)
       usages.push(usage)
-      const text = present({ choices: [{ ...finish, index: voice.choice, perspective: undefined }] })
+      const text = present({ choices: [{ ...finish, index: voice.choice }] })
       await close(voice, text, { status: 'complete', fields: endFields({ disclosure: voice.disclosure, tokens, finish: [String(finish['finish_reason'])], source: streamed.source, joined: streamed.joined }) }, (endRecord) => {
         streamed.keep(endRecord)
         said.set(voice, words)
@@ -81,20 +88,23 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   /** Relays one voice's words but for its finish. */
   async function speak (voice: Voice, { chunks }: Streamed) {
     let words = ''
+    let pieces = 0
+    spoken.set(voice, () => saidTokens(words, pieces))
     let usage: unknown
     let finish: Wire | undefined
     for await (const batch of chunks) {
       let text = ''
       for (const chunk of batch) {
         if (chunk['usage']) usage = chunk['usage']
-        const [choice] = choicesOf(chunk)
-        if (!choice) continue
+        const [first] = choicesOf(chunk)
+        if (!first) continue
+        const choice = theirs(first)
         const piece = choice.delta?.['content']
         if (typeof piece === 'string') words += piece
         if (choice.finish_reason) finish = choice
         else {
           text += data(present({ choices: [{ ...choice, index: voice.choice }] }))
-          job.told.pieces = (job.told.pieces ?? 0) + 1
+          pieces++
         }
       }
       if (text === '') continue
@@ -111,16 +121,12 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   async function close (voice: Voice, text: string, end: { status: 'complete' | ReturnType<typeof brokenStatus>, fields: ReturnType<typeof endFields> }, then?: (endRecord: string) => void): Promise<void> {
     const last = open.delete(voice) && open.size === 0
     const closing = last ? endOfStream() : ''
-    const others = last ? [...written.values()] : []
-    const writing = (async () => {
-      exchange.chunk(encoder.encode(data(text) + closing), voice.choice)
-      const receipt = await exchange.end({ choice: voice.choice, ...end })
-      await Promise.all(others)
-      await out.write(encoder.encode(data(withMember(text, 'audit', receiptMember(exchange.record, receipt, job.origin))) + closing))
-      then?.(receipt.record)
-    })()
-    written.set(voice, writing.catch(() => {}))
-    await writing
+    exchange.chunk(encoder.encode(data(text) + closing), voice.choice)
+    const receipt = await exchange.end({ choice: voice.choice, ...end })
+    // another may be refused by the log yet: then this is no end of the answer
+    if (last) await Promise.all([...runs].flatMap(([one, over]) => one === voice ? [] : [over]))
+    if (!broken) await out.write(encoder.encode(data(withMember(text, 'audit', receiptMember(exchange.record, receipt, job.origin))) + closing))
+    then?.(receipt.record)
   }
 
   /** Where every voice failed the stream broke, and says so instead of being done. */
@@ -134,15 +140,24 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   async function fail (voice: Voice, thrown: unknown): Promise<void> {
     if (thrown instanceof ReaderGone || out.destroyed) {
       open.delete(voice)
+      // who takes nothing from one takes nothing from the others
+      job.abort(thrown)
       await exchange.end({ choice: voice.choice, status: brokenStatus(thrown), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: [], source: null, error: thrown }) }).catch(() => {})
       return
     }
     const error = asError(thrown)
+    // what was broken off has cost what it said; what failed, nothing
+    if (!signal.aborted) counted.set(voice, [0, 0])
     job.told.failed = ++failed
     firstError ??= error
+    const end = { status: brokenStatus(error), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: ['error'], source: null, error }) }
     try {
-      await close(voice, present({ choices: [failedChoice({ voice, error }, 'delta')] }), { status: brokenStatus(error), fields: endFields({ disclosure: voice.disclosure, tokens: null, finish: ['error'], source: null, error }) })
-    } catch (refusal) { await breakOff(asError(refusal)) }
+      await close(voice, present({ choices: [failedChoice({ voice, error }, 'delta')] }), end)
+    } catch (refusal) {
+      await breakOff(asError(refusal))
+      // also where not even the journal took its last frame; a record that is closed, or that the log refuses, stays as it is
+      await exchange.end({ choice: voice.choice, ...end }).catch(() => {})
+    }
   }
 
   /** Nothing more may be shown that the log does not hold: every voice ends, and no one is told that it is done. */

@@ -5,7 +5,9 @@
 import type { Exchange } from '../audit/log.ts'
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
-import { choicesOf, presentChunk, tokensOf, withMember, type Choice, type Frame } from './completion.ts'
+import { saidTokens } from '../limits/estimate.ts'
+import type { Told } from './answer.ts'
+import { allTheirs, choicesOf, presentChunk, tokensOf, withMember, type Choice, type Frame } from './completion.ts'
 import { endBroken, endFields, receiptMember } from './exchange.ts'
 import { ReaderGone, type FrameStream } from './frame-stream.ts'
 import type { Streamed } from './speech.ts'
@@ -20,7 +22,7 @@ export interface Relay {
   /** The client asked for the usage chunk; the upstream is always asked. */
   readonly usageWanted: boolean
   /** Told for the metrics. */
-  readonly told: { tokens?: readonly [number, number] | null, pieces?: number, failed?: number, firstChunkMs?: number }
+  readonly told: Pick<Told, 'tokens' | 'guessed' | 'firstChunkMs'>
   /** Given the first choice's text once it is complete and on record. */
   readonly whenSaid: (text: string) => void
   /** Turns whatever was thrown into what the client is told and the log records. */
@@ -46,6 +48,8 @@ export async function relay (job: Relay): Promise<void> {
   let said = ''
   let pieces = 0
   const started = performance.now()
+  // whoever leaves a replayed answer leaves one that cost nothing
+  if (!spent) job.told.tokens = [0, 0]
 
   const present = (chunk: Wire): string => {
     const text = data(JSON.stringify(presentChunk(chunk, frame, opening, otherUsage)))
@@ -57,7 +61,8 @@ export async function relay (job: Relay): Promise<void> {
     await out.write(OPENING_COMMENT)
     for await (const batch of chunks) {
       let text = ''
-      for (const chunk of batch) {
+      for (const sent of batch) {
+        const chunk = allTheirs(sent)
         if (chunk['usage']) usage = chunk['usage']
         const choices = choicesOf(chunk)
         const ending = choices.filter((choice) => choice.finish_reason)
@@ -88,6 +93,7 @@ export async function relay (job: Relay): Promise<void> {
     exchange.chunk(encoder.encode(frames.map(data).join('') + closing))
     // a replayed answer cost nobody a token
     const tokens: [number, number] | null = job.told.tokens = spent ? tokensOf(usage) : [0, 0]
+    if (!tokens) job.told.guessed = { prompts: 1, tokens: saidTokens(said, pieces) }
     const receipt = await exchange.end({ status: 'complete', fields: endFields({ disclosure: frame.disclosure, tokens, finish: [...finish.values()], source, joined }) })
     const last = withMember(frames.pop()!, 'audit', receiptMember(exchange.record, receipt, job.origin))
     await out.write(encoder.encode([...frames, last].map(data).join('') + closing))
@@ -104,14 +110,13 @@ export async function relay (job: Relay): Promise<void> {
   }
 
   async function breakOff (error: unknown): Promise<void> {
-    job.told.pieces = pieces
+    job.told.guessed = { prompts: 1, tokens: saidTokens(said, pieces) }
     const told = error instanceof ParallaxError ? error : new ParallaxError('internal_error', 'The gateway failed while it relayed the answer.', { cause: error })
     const bytes = encoder.encode(data(JSON.stringify(told.body())))
     const left = out.destroyed || error instanceof ReaderGone
-    try {
-      if (!left) exchange.chunk(bytes)
-      await endBroken(exchange, frame.disclosure, error)
-    } catch { /* the log refuses: the client is told that the answer broke off, and recovery closes the record */ }
+    // each for itself: what the journal does not take must not leave the record open. Where the log refuses too, the client is told that the answer broke off, and recovery closes it
+    try { if (!left) exchange.chunk(bytes) } catch { /* told below */ }
+    await endBroken(exchange, frame.disclosure, error).catch(() => {})
     // a reader that takes nothing would never take the end either: its connection is cut
     if (left) { out.destroy(); return }
     try { await out.write(bytes) } catch { /* left meanwhile */ }

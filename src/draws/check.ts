@@ -17,7 +17,7 @@ export interface DrawReport {
 }
 
 interface Leaf { readonly type?: string, readonly id?: string, readonly [member: string]: unknown }
-interface Recorded { readonly epoch: number, readonly sticky: string | null, readonly seed: number | null, readonly value: number, readonly chosen: string }
+interface Recorded { readonly epoch: number, readonly sticky: string | null, readonly request?: string | null, readonly seed: number | null, readonly value: number, readonly chosen: string }
 interface Waiting { readonly record: string, readonly tenant: string, readonly request: string, readonly draw: Recorded, readonly weights: Record<string, number>, readonly id: string }
 
 const WRONG_TOLD = 100
@@ -61,8 +61,12 @@ export class DrawCheck {
   }
 
   #draw (leaf: Leaf): void {
-    const perspective = leaf['perspective'] as { id: string, weights: Record<string, number>, draw: Recorded | null } | null
-    if (!perspective?.draw) return
+    const perspective = leaf['perspective'] as { id: string, mixture?: string, weights: Record<string, number>, draw: Recorded | null } | null
+    if (!perspective) return
+    if (!perspective.draw) {
+      if (perspective.mixture === 'sample') this.#say(`record ${String(leaf.id)} is of a mixture that draws, and says of no draw`)
+      return
+    }
     const one: Waiting = { record: String(leaf.id), tenant: String(leaf['tenant']), request: String(leaf['request']), draw: perspective.draw, weights: perspective.weights, id: perspective.id }
     const { epoch } = one.draw
     if (!this.#committed.has(epoch)) this.#say(`record ${one.record} was drawn from epoch ${epoch}, to which nothing had been committed (or not in this export)`)
@@ -75,12 +79,15 @@ export class DrawCheck {
   }
 
   #check ({ record, tenant, request, draw, weights, id }: Waiting, secret: Uint8Array): void {
-    const value = drawValue(secret, { tenant, sticky: draw.sticky, request, seed: draw.seed })
+    // an answer that was told again, to whoever repeated an Idempotency-Key, is the draw of the request that came first
+    const madeFor = draw.request ?? request
+    const value = drawValue(secret, { tenant, sticky: draw.sticky, request: madeFor, seed: draw.seed })
     const chosen = pick(weights, value)
     if (value !== draw.value) this.#say(`record ${record}: the draw is ${value}, the log says ${draw.value}`)
     else if (chosen !== draw.chosen || chosen !== id) this.#say(`record ${record}: the draw falls on ${chosen}, the log says ${draw.chosen} and ${id} answered`)
     else {
       this.#held++
+      if (madeFor !== request) return
       const name = JSON.stringify(Object.fromEntries(Object.entries(weights).sort(([a], [b]) => a < b ? -1 : 1)))
       const counts = this.#counts.get(name) ?? new Map<string, number>()
       this.#counts.set(name, counts.set(chosen, (counts.get(chosen) ?? 0) + 1))

@@ -17,6 +17,8 @@ export interface Draw {
   readonly epoch: number
   /** SHA-256 (hex) of the conversation's name, or null. */
   readonly sticky: string | null
+  /** The request that it was made for, or null where the conversation's name counts. Another's where an answer is told again. */
+  readonly request: string | null
   readonly seed: number | null
   /** In [0, 1). */
   readonly value: number

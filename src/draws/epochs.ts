@@ -138,7 +138,7 @@ export function epochDraws ({ store, audit, epochMs, clock = Date.now, onError }
       const name = sticky === null ? null : stickyHash(sticky)
       const { epoch, secret } = await secretFor(tenant, name)
       const value = drawValue(secret, { tenant, sticky: name, request, seed })
-      return { epoch, sticky: name, seed, value, chosen: pick(weights, value) }
+      return { epoch, sticky: name, request: name === null ? request : null, seed, value, chosen: pick(weights, value) }
     },
     tick,
     async close () {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import * as upstream from '../fixtures/upstream.ts'
+import { DrawCheck } from '../../src/draws/check.ts'
 import { build, QUESTION } from '../helper.ts'
 
 const key = () => ({ 'idempotency-key': randomUUID() })
@@ -86,4 +87,34 @@ t.test('refused keys meet the limits, so that a flood of them writes no records'
   const statuses: number[] = []
   for (let at = 0; at < 5; at++) statuses.push((await gateway.ask({ model: 'B', messages: QUESTION }, again)).status)
   t.same(statuses, [422, 422, 429, 429, 429])
+})
+
+t.test('a draw that is told again is the same draw: an auditor computes it again for the request that it was made for, and counts it once', async (t) => {
+  const gateway = await build(t)
+  for (const perspective of [{ weights: { A: 0.5, B: 0.5 } }, { weights: { A: 0.5, B: 0.5 }, sticky: 'conv', seed: 3 }]) {
+    for (const stream of [false, true]) {
+      const again = key()
+      const body = { model: 'parallax', perspective, messages: QUESTION, stream }
+      for (let times = 0; times < 3; times++) await (await gateway.ask(body, again)).text()
+    }
+  }
+  const leaves = await gateway.leaves()
+  const { DatabaseSync } = await import('node:sqlite')
+  const db = new DatabaseSync(`${gateway.dataDir}/draws.db`, { readOnly: true })
+  const { epoch, secret } = db.prepare('SELECT epoch, secret FROM epoch').get() as { epoch: number, secret: Uint8Array }
+  db.close()
+  const revealed = { type: 'draw.epoch', id: 'x', event: 'revealed', epoch, secret: Buffer.from(secret).toString('base64') }
+  const check = (all: object[]) => {
+    const one = new DrawCheck()
+    for (const leaf of all) one.add(leaf as never)
+    return one.report()
+  }
+  const report = check([...leaves, revealed])
+  t.match(report, { held: 12, open: 0, wrong: [] })
+  t.equal([...report.counts.values()].flatMap((by) => [...by.values()]).reduce((sum, one) => sum + one, 0), 2 + 6, 'counted once, but for the turns of a conversation')
+  // a repetition is no way around the check
+  const forged = structuredClone([...leaves, revealed]) as any[]
+  const repeated = forged.filter((leaf) => leaf.type === 'completion.begin')[1]
+  repeated.perspective.draw.request = 'made up'
+  t.match(check(forged).wrong, [/the draw is/])
 })
