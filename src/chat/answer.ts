@@ -141,7 +141,7 @@ export function makeChat (rooms: ChatRooms): Chat {
       const wish = cacheWish(request, call.cacheControl)
       const players = ruling
         ? fixed(ruling, disclosePolicy(told.asked, ruling))
-        : await cast(chosen, { caller, requestId: call.requestId, request, wish, cacheStatus: (fate) => { cacheStatus.add(fate) } })
+        : await cast(chosen, { caller, requestId: call.requestId, request, wish, cacheStatus: (fate, choice) => { cacheStatus.add(fate, choice) } })
       told.disclosure = players.disclosure
       if (!ruling && wish.onlyIfCached && (players.summary || !players.voices.every(({ speech }) => speech.ready))) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer and there is none.')
       // nobody can speak: told as the refusal that it is

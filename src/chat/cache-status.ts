@@ -2,23 +2,24 @@
 import { cacheStatus, type Fate } from '../cache/cache-status.ts'
 
 const FAR = ['hit', 'miss', 'request', 'bypass']
-const distance = (fate: Fate): number => FAR.indexOf('hit' in fate ? 'hit' : fate.fwd)
+/** Another's call is nearer than one's own. */
+const distance = (fate: Fate): number => 'hit' in fate ? 0 : FAR.indexOf(fate.fwd) - (fate.collapsed ? 0.5 : 0)
 
 export class CacheStatus {
   readonly #told: { cacheStatus?: string }
-  #fate: Fate | undefined
+  readonly #fates = new Map<number, Fate>()
 
   constructor (told: { cacheStatus?: string }) { this.#told = told }
 
   /** Of several voices the one that was furthest from the cache counts; of one, what it said last. */
-  add (fate: Fate): void {
-    if (!this.#fate || distance(fate) >= distance(this.#fate)) this.#say(fate)
+  add (fate: Fate, choice = 0): void {
+    this.#fates.set(choice, fate)
+    this.#told.cacheStatus = cacheStatus([...this.#fates.values()].reduce((far, one) => distance(one) > distance(far) ? one : far))
   }
 
-  stored (): void { if (this.#fate && 'fwd' in this.#fate) this.#say({ ...this.#fate, stored: true }) }
-
-  #say (fate: Fate): void {
-    this.#fate = fate
-    this.#told.cacheStatus = cacheStatus(fate)
+  /** The one voice's answer is kept now. */
+  stored (): void {
+    const fate = this.#fates.get(0)
+    if (fate && 'fwd' in fate) this.add({ ...fate, stored: true })
   }
 }

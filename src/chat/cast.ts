@@ -57,8 +57,8 @@ export interface CastCall {
   readonly requestId: string
   readonly request: ChatRequest
   readonly wish: CacheWish
-  /** Told what became of the cache: each voice says how it was answered. */
-  readonly cacheStatus: (fate: Fate) => void
+  /** Told what became of the cache: each voice says how it was answered, and again where that changes. */
+  readonly cacheStatus: (fate: Fate, choice?: number) => void
 }
 
 /** Who answers, and in what manner: what beside the request makes two answers the same. */
@@ -124,15 +124,17 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
   }
 
   async function blended ({ perspectives: routed, weights: asked }: Distributional, call: CastCall): Promise<Cast> {
-    const perspectives = routed.map(standing)
+    const rounded = quantised(routed.map(({ id }) => asked[id]!))
+    // whose share is rounded away has no part in it, and is not named as if it had
+    const perspectives = routed.filter((_, at) => rounded[at]! > 0).map(standing)
+    const shares = rounded.filter((share) => share > 0)
+    const weights = Object.fromEntries(perspectives.map(({ id }, at) => [id, shares[at]!]))
     const parts = perspectives.map((one) => {
       const expert = experts.get(one.id)
       if (!expert) throw unserved(one.id)
-      return { expert, weight: asked[one.id]!, name: one.id }
+      return { expert, weight: weights[one.id]!, name: one.id }
     })
     const expert = mixed(parts)
-    const shares = quantised(parts.map(({ weight }) => weight))
-    const weights = Object.fromEntries(perspectives.map(({ id }, at) => [id, shares[at]!]))
     const contexts = perspectives.map(({ id }) => rooms.spoken.of(call.request, call.caller.tenant, id))
     const manner = { mode: 'distributional', mixture: 'blend', weights, context: contexts.every((context) => context === 'fresh') ? 'fresh' : 'mixed' } as const
     const disclosure = once(nameOf('blend', manner, manner.context, expert.facts, perspectives), () => discloseBlend(perspectives, manner, expert.facts, parts.map((part) => part.expert.facts), config.provider))
@@ -143,11 +145,12 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     if ((call.request.n ?? 1) > 1) throw new ParallaxError('invalid_request', 'Side by side, each perspective gives one choice: leave "n" out.', { param: 'n' })
     const count = perspectives.length + (summary ? 1 : 0)
     if (count > config.limits.choices) throw new ParallaxError('invalid_request', `Side by side would be ${count} choices; at most ${config.limits.choices} are allowed.`, { param: 'perspective' })
-    const voices = await Promise.all(perspectives.map((one, choice) => voice(one, { mode: 'overton', weights }, choice, call)))
+    const voices = await Promise.all(perspectives.map((one, choice) => voice(one, { mode: 'overton', weights }, choice, { ...call, cacheStatus: (fate) => { call.cacheStatus(fate, choice) } })))
     const last = summary && await summaryVoice(summary, weights, perspectives.length, call)
     const all = last ? [...voices, last.voice] : voices
     const speakers = all.map(({ facts }) => facts)
-    const name = `both ${all.map(({ id, disclosure }) => `${disclosure.headers['perspective']} ${rooms.perspectives.find(id)?.sha256}`).join()}`
+    // by the very words of each, which a release may have exchanged meanwhile
+    const name = `both ${all.map(({ disclosure }) => numberOf(disclosure)).join()}`
     return { disclosure: once(name, () => discloseSideBySide(all.map(({ disclosure }) => disclosure), weights, speakers, config.provider)), voices, summary: last }
   }
 
@@ -159,7 +162,7 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     const expert = experts.get(by.id) ?? unserved(by.id)
     const available = expert instanceof Error ? null : expert.availability()
     // it is made for these answers, and nobody keeps it
-    call.cacheStatus({ fwd: 'bypass' })
+    call.cacheStatus({ fwd: 'bypass' }, choice)
     const silent = expert instanceof Error ? expert : available!.ok ? null : new ParallaxError('expert_unavailable', `The summary cannot be written: ${available!.reason}`, { retryAfter: available!.retryAfter })
     return {
       voice: { choice, id: by.id, disclosure, facts, speech: silentSpeech(silent ?? new Error('a summary has nothing to say before the others')) },
@@ -172,6 +175,15 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     if (route.mode === 'distributional') return route.mixture === 'sample' ? drawn(route, call) : blended(route, call)
     return alone(await voice(route.perspective, route, 0, call))
   }
+}
+
+const numbers = new WeakMap<Disclosure, number>()
+let count = 0
+
+function numberOf (disclosure: Disclosure): number {
+  let known = numbers.get(disclosure)
+  if (known === undefined) numbers.set(disclosure, known = ++count)
+  return known
 }
 
 const alone = (voice: Voice): Cast => ({ disclosure: voice.disclosure, voices: [voice], summary: null })

@@ -74,7 +74,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   --scope <scope>            app (chat, feedback), auditor (reads the log) or admin (keys, configuration); repeatable
   --name <name>              for people; not in the log
   --tenant <tenant>          an existing tenant (t_…), to give it a second key; without it: a new one
-  --default-perspective <id> used where a request names none
+  --default-perspective <p>  used where a request names none: an id, both, mix-0.50
   --requests-per-minute <n>  a limit of its own instead of the configuration's, or "unlimited"; in the same way
   --tokens-per-minute <n>, --streams <n> (at a time), --tokens-per-day <n>
   --expires <time>           such as 30d, 12h or 1y; without it: until it is revoked

@@ -71,8 +71,9 @@ export type Params = Map<string, Token | ArrayBuffer | number>
 
 export const cardOf = (id: string): string => `/v1/perspectives/${id}/card`
 const bytesOf = (hex: string): ArrayBuffer => Uint8Array.from(Buffer.from(hex, 'hex')).buffer
-/** A String where it is ASCII, else a Display String (RFC 9651): labels are people's words. */
-export const noticeHeader = (text: string): string => serializeItem(/^[\x20-\x7e]*$/.test(text) ? text : new DisplayString(text))
+/** A String where it is ASCII, else a Display String (RFC 9651): labels and names of models are people's words. */
+const stringItem = (text: string): string | DisplayString => /^[\x20-\x7e]*$/.test(text) ? text : new DisplayString(text)
+export const noticeHeader = (text: string): string => serializeItem(stringItem(text))
 export const perspectiveHeader = (items: readonly (readonly [string, Params])[]): string => serializeList(items.map(([id, params]) => [new Token(id), params]))
 export const linkHeader = (cards: readonly string[]): string => cards.map((card) => `<${card}>; rel="describedby"`).join(', ')
 
@@ -98,15 +99,15 @@ function perSecond (write: (date: Date) => string): (date: Date) => string {
   return (date) => {
     const now = Math.floor(date.getTime() / 1000)
     if (now !== second) {
-      second = now
       words = write(date)
+      second = now
     }
     return words
   }
 }
 
 export const machineGenerated = (named: string, provider: string): (date: Date) => string =>
-  perSecond((date) => serializeDictionary({ mode: [new Token('machine-generated'), new Map()], model: [named, new Map()], provider: [provider, new Map()], date: [date, new Map()] }))
+  perSecond((date) => serializeDictionary({ mode: [new Token('machine-generated'), new Map()], model: [stringItem(named), new Map()], provider: [provider, new Map()], date: [date, new Map()] }))
 
 /** One perspective that answers as itself, chosen or drawn. */
 export function disclose (perspective: Perspective, manner: Manner, speaker: Speaker, provider: string): Disclosure {

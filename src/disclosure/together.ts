@@ -14,7 +14,7 @@ export function discloseSideBySide (voices: readonly Disclosure[], weights: Read
   return {
     model: summary ? 'both-summary' : 'both',
     member: {
-      id: 'both', label: sides.map(({ label }) => label).join(' and '), mode: 'overton', weights, draw: null, context: members.some(({ context }) => context === 'mixed') ? 'mixed' : 'fresh',
+      id: 'both', label: sides.map(({ label }) => label).join(' and '), mode: 'overton', weights, draw: null, context: sides.some(({ context }) => context === 'mixed') ? 'mixed' : 'fresh',
       notice, slant: 'not measured', expert: { model: members.map(({ expert }) => expert.model).filter((model, at, all) => all.indexOf(model) === at).join(' + '), adapter: null, adapter_sha256: null },
       card: '/v1/perspectives', watermark: 'none', voices: members,
     },

@@ -53,11 +53,12 @@ const TICK_MS = 60_000
 const STORE_RETRY_SECONDS = 5
 const CONVERSATIONS_KEPT = 10_000
 const EPOCHS_KEPT = 64
-/** A conversation that rests longer is drawn anew. */
+/** A conversation that rests longer is drawn anew; that it does not rest is written down so often. */
 const REST_MS = 180 * 86_400_000
+const IN_USE_MS = 86_400_000
 
 export function epochDraws ({ store, audit, epochMs, clock = Date.now, onError }: EpochOptions): Draws & { /** Ends what is due: reveals, forgets. */ tick (): Promise<void> } {
-  const conversations = new LRUCache<string, number>({ max: CONVERSATIONS_KEPT })
+  const conversations = new LRUCache<string, { readonly epoch: number, readonly written: number }>({ max: CONVERSATIONS_KEPT })
   const epochs = new LRUCache<number, Epoch>({ max: EPOCHS_KEPT })
   let current: Epoch | null = null
   let beginning: Promise<Epoch> | undefined
@@ -106,9 +107,10 @@ export function epochDraws ({ store, audit, epochMs, clock = Date.now, onError }
   async function keptBy (tenant: string, sticky: string): Promise<Epoch> {
     const conversation = hash('sha256', `${tenant}\0${sticky}`)
     const known = conversations.get(conversation)
-    if (known !== undefined) return epochOf(known)
-    const kept = await store.keep(conversation, (await now()).epoch, clock())
-    conversations.set(conversation, kept)
+    if (known && clock() - known.written < IN_USE_MS) return epochOf(known.epoch)
+    const written = clock()
+    const kept = await store.keep(conversation, known?.epoch ?? (await now()).epoch, written)
+    conversations.set(conversation, { epoch: kept, written })
     return epochOf(kept)
   }
 

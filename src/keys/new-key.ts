@@ -6,8 +6,8 @@ import { SCOPES } from './keys.ts'
 import type { NewKey } from './keys.ts'
 
 export const TENANT = /^t_[0-9A-Za-z][0-9A-Za-z_-]{0,38}$/
-/** As perspectives/perspective.ts has it, and its one-letter aliases. Whether there is such a perspective is asked when it is used. */
-export const PERSPECTIVE = /^(?:[a-z][a-z0-9-]{0,39}|[A-Z])$/
+/** What a request may name: an id or alias, `both`, `mix-0.50`. Whether there is such a perspective is asked when it is used. */
+export const PERSPECTIVE = /^(?:[a-z][a-z0-9.-]{0,59}|[A-Z])$/
 /** Of people, so no control or direction characters that would forge a line of a terminal's list. */
 export const NAME = /^[^\p{C}\p{Zl}\p{Zp}]{1,100}$/u
 const DAY = 86_400
@@ -45,7 +45,7 @@ export function checkNewKey (request: NewKey): Checked {
   const tenant = request.tenant ?? null
   if (tenant !== null && !TENANT.test(tenant)) refuse('tenant', `Wanted a tenant such as t_1a2b3c (t_ and up to 39 letters, digits, - or _), got ${shown(tenant)}.`)
   const defaultPerspective = request.defaultPerspective ?? null
-  if (defaultPerspective !== null && !PERSPECTIVE.test(defaultPerspective)) refuse('default_perspective', `Wanted a perspective's id such as progressive or conservative, got ${shown(defaultPerspective)}.`)
+  if (defaultPerspective !== null && !PERSPECTIVE.test(defaultPerspective)) refuse('default_perspective', `Wanted what a request could name, such as progressive, conservative, both or mix-0.50, got ${shown(defaultPerspective)}.`)
   const expiresInSeconds = request.expiresInSeconds ?? null
   if (expiresInSeconds !== null) checkSeconds('expires_in_seconds', expiresInSeconds, 1, LONGEST_LIFE_SECONDS)
   return { scopes, name, tenant, defaultPerspective, expiresInSeconds, quota: checkQuota(request.quota ?? {}) }

@@ -16,7 +16,7 @@ export const newKeyBody = z.strictObject({
   scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length).describe('app: chat and feedback. auditor: reads the log, transcripts included. admin: keys and configuration, no transcripts.'),
   name: z.string().regex(NAME, 'wanted 1 to 100 characters without control characters').optional().describe('For people. It is not in the log.'),
   tenant: z.string().regex(TENANT, 'wanted t_ and up to 39 letters, digits, - or _').optional().describe('An existing tenant, to give it a second key. Absent: a new one.'),
-  default_perspective: z.string().regex(PERSPECTIVE, "wanted a perspective's id, such as progressive or conservative").nullish().describe('Used where a request names none. Absent: such a request is refused.'),
+  default_perspective: z.string().regex(PERSPECTIVE, "wanted what a request could name, such as progressive, conservative, both or mix-0.50").nullish().describe('Used where a request names none: an id or alias, "both", or a mixture such as "mix-0.50". Absent: such a request is refused.'),
   quota: quota.optional().describe('Limits of its own. A member that is absent is the configuration\'s; null is no limit.'),
   expires_in_seconds: z.int().min(1).max(LONGEST_LIFE_SECONDS).nullish().describe('Absent: until it is revoked.'),
 })

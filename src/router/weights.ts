@@ -22,12 +22,16 @@ export function weighted ({ weights, mixture = 'sample', sticky = null, seed = n
   if (seed !== null && !Number.isSafeInteger(seed)) return refuse('"perspective.seed" has to be a whole number.')
   if (mixture === 'blend' && (sticky !== null || seed !== null)) return refuse('"sticky" and "seed" are for "mixture": "sample"; in a blend nothing is drawn.')
   const shares = read(weights, registry)
-  const sum = [...shares.values()].reduce((total, weight) => total + weight, 0)
-  if (!(sum > 0 && Number.isFinite(sum))) return refuse('"perspective.weights" has to hold at least one weight above 0.')
-  const perspectives = registry.list().filter((one) => (shares.get(one) ?? 0) > 0)
+  const largest = Math.max(...shares.values())
+  if (largest === 0) return refuse('"perspective.weights" has to hold at least one weight above 0.')
+  // against the largest, for the sum of two that are finite may be none
+  const sum = [...shares.values()].reduce((total, weight) => total + weight / largest, 0)
+  const shareOf = (one: Perspective): number => Math.round((shares.get(one) ?? 0) / largest / sum * STEPS) / STEPS
+  // one too small to be written down is none: it would be named and never asked
+  const perspectives = registry.list().filter((one) => shareOf(one) > 0)
   return {
     mode: 'distributional', mixture, perspectives, sticky, seed: seed as number | null,
-    weights: Object.fromEntries(perspectives.map((one) => [one.id, Math.round(shares.get(one)! / sum * STEPS) / STEPS])),
+    weights: Object.fromEntries(perspectives.map((one) => [one.id, shareOf(one)])),
   }
 }
 

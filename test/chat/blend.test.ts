@@ -33,4 +33,9 @@ t.test('a blend is one answer out of both adapters: the server mixes them, every
   t.equal((await events(again)).at(-1), '[DONE]')
   t.match((await gateway.ask({ model: 'parallax', messages: QUESTION, perspective: { weights: { A: 0.3, B: 0.7 }, mixture: 'blend' }, temperature: 0 })).headers.get('cache-status'), /miss/)
   t.equal(server.requests.length, asked + 2)
+
+  for (const [small, large, id] of [['A', 'B', 'conservative'], ['B', 'A', 'progressive']] as const) {
+    const alone = await (await gateway.ask({ model: 'parallax', messages: QUESTION, perspective: { weights: { [small]: 0.01, [large]: 0.99 }, mixture: 'blend' } })).json() as any
+    t.same([alone.perspective.weights, alone.perspective.parts.map((part: any) => part.id)], [{ [id]: 1 }, [id]], 'a share that is rounded away is no part of it')
+  }
 })

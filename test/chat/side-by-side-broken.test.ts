@@ -191,3 +191,40 @@ t.test('ReaderGone is no failure of a side', async (t) => {
   await over
   t.pass('and nothing is thrown')
 })
+
+t.test('one side\'s call that joined another\'s is told as joined only where both did', async (t) => {
+  const gateway = await build(t)
+  for (const [slow, other] of [SIDES, SIDES.toReversed()] as [typeof SIDES[number], typeof SIDES[number]][]) {
+    const messages = [{ role: 'user', content: `about ${slow}` }]
+    const [before, beside] = [gateway.upstreams[slow].requests.length, gateway.upstreams[other].requests.length]
+    gateway.upstreams[slow].reply(upstream.slowHeaders(300))
+    gateway.upstreams[other].reply(upstream.slowHeaders(300))
+    const ask = { model: 'both', messages, temperature: 0 }
+    const first = gateway.ask(ask)
+    await gateway.upstreams[slow].received(before + 1)
+    await gateway.upstreams[other].received(beside + 1)
+    const second = gateway.ask(ask)
+    const statuses = (await Promise.all([first, second])).map((reply) => reply.headers.get('cache-status'))
+    t.same(statuses, ['parallax; fwd=miss', 'parallax; fwd=miss; collapsed'])
+    // one joins, the other's answer is gone and it has to call
+    const mixed = { ...ask, messages: [{ role: 'user', content: `about ${slow} again` }] }
+    gateway.upstreams[other].reply(upstream.answer())
+    const ended = async () => (await gateway.leaves()).filter((leaf) => leaf.type === 'completion.end').length
+    const soFar = await ended()
+    const third = gateway.ask(mixed)
+    await gateway.upstreams[slow].received(before + 2)
+    await until(async () => await ended() > soFar)
+    await gateway.services.cache.evict(`perspective:${other}`)
+    t.equal((await gateway.ask(mixed)).headers.get('cache-status'), 'parallax; fwd=miss')
+    await third
+  }
+})
+
+t.test('a summary does not make the answer one of mixed context: the sides were asked alone', async (t) => {
+  const gateway = await withBaseline(t)
+  const fresh = await (await gateway.ask({ model: 'both-summary', messages: QUESTION })).json() as any
+  t.equal(fresh.perspective.context, 'fresh')
+  t.equal(fresh.choices[2].perspective.context, 'mixed')
+  const told = await (await gateway.ask({ model: 'both-summary', messages: [{ role: 'system', content: 'Be brief.' }, ...QUESTION] })).json() as any
+  t.equal(told.perspective.context, 'mixed')
+})

@@ -166,6 +166,18 @@ export function epochsContract (t: Test, make: (t: Test) => Promise<OpenEpochs>)
     t.equal(await store.keep('busy', 9, 600), 7)
   })
 
+  t.test('a conversation that never rests is kept for years by a gateway that never stops', async (t) => {
+    const { time, open } = await fresh(t)
+    const one = open()
+    const first = await one.draw(ask({ sticky: 'long', seed: 1 }))
+    for (let week = 0; week < 60; week++) {
+      time.now += 7 * 24 * HOUR
+      t.same(await one.draw(ask({ sticky: 'long', seed: 1 })), first)
+      if (week % 10 === 9) await one.tick()
+    }
+    t.same(await open().draw(ask({ sticky: 'long', seed: 1 })), first, 'and another replica knows of it')
+  })
+
   t.test('the store gives back what it was given, and begins nothing on a state that it does not have', async (t) => {
     const open = await make(t)
     const [store, other] = [open(), open()]

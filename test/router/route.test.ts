@@ -74,6 +74,12 @@ t.test('the same mixture is the same route, however it was written: by weights, 
     { body: { weights: { progressive: 0.7, conservative: 0.3 } } }, { body: { weights: { B: 3, A: 7 } } }, { body: { weights: { A: 0.7, B: 0.3, baseline: 0 }, mixture: 'sample' }, model: 'mix-0.70' },
   ]) t.match(ask(asked), expected, JSON.stringify(asked))
   t.match(ask({ body: { weights: { A: 1, B: 1, baseline: 2 } } }), { weights: { baseline: 0.5, progressive: 0.25, conservative: 0.25 } })
+  t.match(ask({ body: { weights: { A: 1e308, B: 1e308 } } }), { weights: { progressive: 0.5, conservative: 0.5 } })
+  t.match(ask({ body: { weights: { A: 5e-324, B: 5e-324 } } }), { weights: { progressive: 0.5, conservative: 0.5 } })
+  for (const [small, large] of [['A', 'B'], ['B', 'A']] as const) {
+    const { perspectives: drawn, weights } = ask({ body: { weights: { [small]: 1e-12, [large]: 1, baseline: -0 } } }) as Extract<Route, { mode: 'distributional' }>
+    t.same([drawn.map((one) => one.alias), Object.values(weights)], [[large], [1]], 'what is too small to be written down is not named either')
+  }
   t.match(ask({ body: { weights: { A: 1, B: 1 }, sticky: 'conv-42', seed: 7 }, model: 'mix-0.50' }), { sticky: 'conv-42', seed: 7 })
   t.match(ask({ body: { weights: { A: 1, B: 1 }, mixture: 'blend' } }), { mode: 'distributional', mixture: 'blend', weights: { progressive: 0.5, conservative: 0.5 } })
   for (const asked of [{ model: 'mix-0.70', body: { weights: { A: 1, B: 1 } } }, { model: 'mix-0.50', body: { weights: { A: 1, B: 1 }, mixture: 'blend' } }, { model: 'both', body: 'A' }, { model: 'both', body: { id: 'both', summary: true } }]) {
