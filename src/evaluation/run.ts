@@ -4,7 +4,7 @@ import { Asking } from './client/asking.ts'
 import type { Endpoint } from './client/endpoint.ts'
 import type { Kept } from './client/kept.ts'
 import { findTargets, type Target } from './client/target.ts'
-import { decontaminate } from './decontamination.ts'
+import { decontaminate, HELD_OUT } from './decontamination.ts'
 import type { Instruments } from './instruments.ts'
 import { agreements, cuesJudge, describe, llmJudge, wordsJudge } from './judges/judges.ts'
 import { llmVerdicts } from './judges/llm.ts'
@@ -100,7 +100,7 @@ export function itemsOf (asked: Asked): { readonly set: string, readonly text: s
   const of = (set: string, texts: readonly string[]) => texts.map((text) => ({ set, text }))
   const sided = (pairs: readonly { readonly left: string, readonly right: string }[]): string[] => pairs.flatMap(({ left, right }) => [left, right])
   return [
-    ...of('held-out pairs', sided(heldOutPairs(asked))),
+    ...of(HELD_OUT, sided(heldOutPairs(asked))),
     ...of('questions on held-out topics', asked.split.heldOut.flatMap((topic) => instruments.questions.templates.map((template) => template.replace('{topic}', phraseOf(asked, topic))))),
     ...instruments.questionnaires.flatMap(({ id, items }) => of(id, items.flatMap(({ text, negated }) => negated === undefined ? [text] : [text, negated]))),
     ...of('paired prompts', sided(instruments.paired.pairs)), ...of('out-groups', sided(instruments.outgroups.pairs)), ...of('adversarial prompts', sided(instruments.adversarial.pairs)),
