@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { controlPath, serveControl } from '../../src/control.ts'
 import { alive } from '../engine/running.ts'
 import { buildTiny, tinyPerspectives } from '../fixtures/tiny-perspectives.ts'
-import { events, QUESTION, until, type Built } from '../helper.ts'
+import { build, events, QUESTION, until, type Built } from '../helper.ts'
 import { desk, type Desk } from './releasing.ts'
 
 const SIDES = ['progressive', 'conservative'] as const
@@ -46,7 +46,7 @@ t.test('a release under streaming load: no request fails, no answer mixes, and t
   await (await gateway.ask(cached)).json()
   t.match((await gateway.ask(cached)).headers.get('cache-status'), /hit/)
 
-  const seen: { digest: string, text: string, notice: string }[] = []
+  const seen: { digest: string, text: string, slant: unknown }[] = []
   const wrong: string[] = []
   let [running, ended] = [true, 0]
   const streamed = async (model: string): Promise<void> => {
@@ -55,7 +55,7 @@ t.test('a release under streaming load: no request fails, no answer mixes, and t
     if (chunks.at(-1) !== '[DONE]') return void wrong.push(`${model}: ${JSON.stringify(chunks.at(-1))}`)
     const { perspective } = chunks[0]
     const voices = perspective.voices ?? [perspective]
-    for (const [index, one] of voices.entries()) seen.push({ digest: one.expert.adapter_sha256 ?? 'base', text: textOf(chunks, index), notice: one.notice })
+    for (const [index, one] of voices.entries()) seen.push({ digest: one.expert.adapter_sha256 ?? 'base', text: textOf(chunks, index), slant: one.slant })
     if (voices.length === 2 && (voices[0].expert.adapter_sha256 === old['progressive']) !== (voices[1].expert.adapter_sha256 === old['conservative'])) wrong.push('one side of before beside one of after')
   }
   const worker = async (models: readonly string[]): Promise<void> => { for (let turn = 0; running; turn++) await streamed(models[turn % models.length]!) }
@@ -79,6 +79,7 @@ t.test('a release under streaming load: no request fails, no answer mixes, and t
     for (const digest of [old[side]!, now[side]!]) t.ok(seen.some((one) => one.digest === digest), `${side}: ${digest.slice(0, 8)} answered`)
   }
   t.same(seen.filter(({ digest, text }) => known.get(digest) !== text), [], `${seen.length} answers are what their digest says`)
+  t.same(seen.filter(({ digest, slant }) => Object.values(old).includes(digest) ? slant !== 'not measured' : Object.values(now).includes(digest) && slant === 'not measured'), [], 'and so is what is said of it')
   const chunks = await long
   t.equal(chunks.at(-1), '[DONE]', 'one that had begun before ends')
   t.equal(chunks[0].perspective.expert.adapter_sha256, old['conservative'])
@@ -112,6 +113,7 @@ t.test('a release under streaming load: no request fails, no answer mixes, and t
       t.same([digest, text], [old[side], known.get(old[side] ?? '')])
     }
     t.match((await whole(gateway, 'baseline')).body.perspective, { slant: 'not measured' })
+    t.match((await gateway.ask(cached)).headers.get('cache-status'), /fwd=miss/, 'what was kept of it before it went is gone')
     t.match(await at.release(leaves[accepted]!['replaces'].versions[0]), { code: 0, out: /was in force already/ })
   })
 })
@@ -161,6 +163,22 @@ t.test('a failure at any step leaves the old version serving', { timeout: 120_00
   const both = await Promise.all([post(release), post(release)])
   t.same(both.map(({ status }) => status).toSorted((a, b) => a - b), [200, 409], 'one at a time')
   t.match(await whole(gateway, 'progressive'), { digest: at.declared('progressive').adapter.sha256 })
+})
+
+t.test('who was routed before a release and is cast after it gets declaration and adapter of one version', async (t) => {
+  const gateway = await build(t)
+  const { limits, perspectives } = gateway.services
+  const { admit } = limits
+  const [old] = [perspectives.find('progressive')!]
+  limits.admit = async (asked) => {
+    perspectives.replace([{ ...old, version: '2', notice: 'The new words.', sha256: 'f'.repeat(64) }])
+    return admit.call(limits, asked)
+  }
+  t.match(await (await gateway.ask({ model: 'progressive', messages: QUESTION })).json(), { perspective: { notice: 'The new words.' } })
+  for (const model of ['both', 'progressive']) t.match(await (await gateway.ask({ model, messages: QUESTION })).text(), /The new words\./, model)
+  t.equal(perspectives.find('A')!.version, '2')
+  t.throws(() => { perspectives.replace([{ ...old, alias: 'B' }]) }, /claim the name "B"/)
+  t.equal(perspectives.find('A')!.version, '2', 'all or none')
 })
 
 t.test('a refusal is on record, and the log remembers it where the file was edited', { timeout: 120_000 }, async (t) => {
