@@ -17,6 +17,8 @@ const FORBIDDEN: [folder: string, imported: string, words: RegExp][] = [
   ['src/chat', 'node:sqlite', /Only the stores/],
   ['src/perspectives', '../../router/route.ts', /perspectives does not know this room/],
   ['src/router', '../../experts/expert.ts', /router does not know this room/],
+  ['src/release', '../../audit/log.ts', /release does not know this room/],
+  ['src/outputs', '../../audit/log.ts', /outputs does not know this room/],
   ['src/disclosure', '../../audit/log.ts', /disclosure does not know this room/],
   ['src/cache', '../../chat/answer.ts', /cache does not know this room/],
   ['src/completion', '../../cache/cache.ts', /completion does not know this room/],

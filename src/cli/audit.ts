@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { controlPath, isHeld } from '../control.ts'
 import { erasureBody, holdBody, type HoldObject } from '../retention/wire.ts'
+import { OUTPUTS_USAGE } from './audit-outputs-usage.ts'
 import { listing, UsageError, wantsHelp, type Command, type Context } from './commands.ts'
 import { parseDuration } from './duration.ts'
 import { openTranscriptAdmin, type TranscriptAdmin } from './transcript-admin.ts'
@@ -45,6 +46,12 @@ const plural = (count: number, one: string): string => `${count} ${one}${count =
 const NOTHING_ERASED = 'Nothing was erased: there is no transcript (any more) of this end user of this tenant. "parallax keys list" shows the tenants; the name is what requests gave as "user" or "safety_identifier".\n'
 
 const ACTIONS: Readonly<Record<string, Action>> = {
+  outputs: {
+    summary: 'score a sample of what was served, and alert where it drifts',
+    usage: OUTPUTS_USAGE,
+    // the judges and their lists are loaded for this alone
+    run: async (args, context) => (await import('./audit-outputs.ts')).auditOutputs(args, context),
+  },
   erase: {
     summary: 'destroy the transcripts of an exchange or of an end user',
     usage: `Usage: parallax audit erase --record <id> --reason <words> [options]

@@ -168,11 +168,11 @@ t.test('a failure at any step leaves the old version serving', { timeout: 120_00
 t.test('who was routed before a release and is cast after it gets declaration and adapter of one version', async (t) => {
   const gateway = await build(t)
   const { limits, perspectives } = gateway.services
-  const { admit } = limits
-  const [old] = [perspectives.find('progressive')!]
+  const admit = limits.admit.bind(limits)
+  const old = perspectives.find('progressive')!
   limits.admit = async (asked) => {
     perspectives.replace([{ ...old, version: '2', notice: 'The new words.', sha256: 'f'.repeat(64) }])
-    return admit.call(limits, asked)
+    return admit(asked)
   }
   t.match(await (await gateway.ask({ model: 'progressive', messages: QUESTION })).json(), { perspective: { notice: 'The new words.' } })
   for (const model of ['both', 'progressive']) t.match(await (await gateway.ask({ model, messages: QUESTION })).text(), /The new words\./, model)
