@@ -28,7 +28,7 @@ const pairs = split.test.filter((_, at) => at % 40 === 0).slice(0, COUNT)
 const said = { left: pairs.map(({ left }) => left), right: pairs.map(({ right }) => right) }
 const meanOf = (texts: readonly string[]): number => Math.round(texts.reduce((sum, text) => sum + verdict(text), 0) / texts.length * 1e4) / 1e4
 
-interface World { readonly gateway: Built, readonly report: string, readonly records: Record<'progressive' | 'conservative', string[]>, audit (...args: string[]): Promise<{ code: number, out: string, err: string, findings: Findings }> }
+interface World { readonly gateway: Built, readonly report: string, readonly records: Record<'progressive' | 'conservative', string[]>, readonly audit: (...args: string[]) => Promise<{ code: number, out: string, err: string, findings: Findings }> }
 
 /** A gateway whose sides have said these texts, and a report that says what they should have said. */
 async function served (t: Test, texts: { progressive: readonly string[], conservative: readonly string[] }): Promise<World> {
