@@ -78,6 +78,37 @@ t.test('kill -9 in the middle of a stream, and the next start closes the record 
   t.match(kept.payload.text, /universal healthcare/)
 })
 
+t.test('kill -9 in the middle of both sides, and what the client had of each is the beginning of what is on its record', async (t) => {
+  const { dataDir, env, expert } = await fixture(t)
+  expert.reply((request) => upstream.endless(request.body.model === 'mock-a' ? 3 : 7))
+  const config = JSON.parse(readFileSync(env['PARALLAX_CONFIG']!, 'utf8'))
+  config.experts.progressive.model = 'mock-a'
+  writeFileSync(env['PARALLAX_CONFIG']!, JSON.stringify(config))
+  const gateway = await start(t, env)
+  const reply = await ask(gateway.url, keysIn(dataDir).app, { model: 'both', stream: true })
+  const record = reply.headers.get('x-audit-record')!
+  const reader = reply.body!.getReader()
+  let got = ''
+  while (got.length < 12_000) got += new TextDecoder().decode((await reader.read()).value)
+  gateway.child.kill('SIGKILL')
+  for (;;) {
+    const piece = await reader.read().catch(() => ({ done: true, value: undefined }))
+    if (piece.value) got += new TextDecoder().decode(piece.value)
+    if (piece.done) break
+  }
+  await gateway.gone
+  const again = await start(t, env)
+  const kept = await (await fetch(`${again.url}/audit/v1/records/${record}`, { headers: { authorization: `Bearer ${keysIn(dataDir).auditor}` } })).json() as any
+  const ends = kept.ends.map((end: any) => ({ leaf: JSON.parse(end.leaf), text: end.payload.text })).sort((one: any, other: any) => one.leaf.choice - other.leaf.choice)
+  t.same(ends.map(({ leaf }: any) => [leaf.choice, leaf.status]), [[0, 'interrupted'], [1, 'interrupted']])
+  // the last one may be torn
+  const frames = got.split(/(?<=\n\n)/).filter((frame) => frame.startsWith('data: ') && frame.endsWith('\n\n'))
+  for (const at of [0, 1]) {
+    const mine = frames.filter((frame) => JSON.parse(frame.slice(6)).choices[0].index === at).join('')
+    t.ok(mine.length > 1500 && ends[at].text.startsWith(mine), `choice ${at}: ${mine.length} bytes received, ${ends[at].text.length} on record`)
+  }
+})
+
 t.test('SIGTERM lets a running stream finish, then exits with 0', async (t) => {
   const { dataDir, env, expert } = await fixture(t)
   expert.reply(upstream.stream({ delay: 60 }))
