@@ -4,15 +4,21 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { ParallaxError } from '../../src/errors.ts'
 import type { Perspective } from '../../src/perspectives/perspective.ts'
-import { NEUTRAL_MODEL } from '../../src/router/name.ts'
+import type { Registry } from '../../src/perspectives/registry.ts'
+import { named, NEUTRAL_MODEL } from '../../src/router/name.ts'
 
 const model = z.object({
   id: z.string(), object: z.literal('model'), created: z.number(), owned_by: z.string(),
   perspective: z.object({ id: z.string(), label: z.string(), notice: z.string(), card: z.string() }).nullable(),
 })
 
+/** Whether a request may name it; what these perspectives cannot make is as little a model as what nobody declared. */
+function askable (name: string, perspectives: Registry): boolean {
+  try { return name === NEUTRAL_MODEL || named(name, perspectives) !== undefined } catch { return false }
+}
+
 /** Names that ask more than one perspective; `mix-` takes any share of the first of exactly two. */
-const together = (sides: number): string[] => sides < 2 ? [] : ['both', 'both-summary', ...(sides === 2 ? ['mix-0.50'] : [])]
+const TOGETHER = ['both', 'both-summary', 'mix-0.50']
 
 export default async function models (plain: FastifyInstance): Promise<void> {
   const app = plain.withTypeProvider<ZodTypeProvider>()
@@ -22,23 +28,24 @@ export default async function models (plain: FastifyInstance): Promise<void> {
     id, object: 'model', created: started, owned_by: config.provider,
     perspective: one && { id: one.id, label: one.label, notice: one.notice, card: `/v1/perspectives/${one.id}/card` },
   })
-  const all = [
+  // each time anew: a release exchanges declarations while this runs
+  const all = () => [
     ...perspectives.list().flatMap((one) => [described(one.id, one), ...(one.alias === null ? [] : [described(one.alias, one)])]),
-    ...together(perspectives.sides().length).map((name) => described(name, null)),
+    ...TOGETHER.filter((name) => askable(name, perspectives)).map((name) => described(name, null)),
     described(NEUTRAL_MODEL, null),
   ]
 
   app.get('/models', {
     config: { public: true },
     schema: { tags: ['perspectives'], summary: 'The model names that can be asked for', description: `Each perspective by id and alias; "both" for all of them side by side, "both-summary" with a summary after them, "mix-0.50" for one of the two drawn by weight (any share: "mix-0.70"); and "${NEUTRAL_MODEL}" to set beside a member or header that names one.`, response: { 200: z.object({ object: z.literal('list'), data: z.array(model) }) } },
-  }, async () => ({ object: 'list' as const, data: all }))
+  }, async () => ({ object: 'list' as const, data: all() }))
 
   app.get('/models/:id', {
     config: { public: true },
-    schema: { tags: ['perspectives'], summary: 'One model name', params: z.object({ id: z.string() }), response: { 200: model } },
+    schema: { tags: ['perspectives'], summary: 'One model name', description: 'Any name that a request may give as its model, mixtures of any share included.', params: z.object({ id: z.string() }), response: { 200: model } },
   }, async (request) => {
-    const found = all.find((one) => one.id === request.params.id)
-    if (!found) throw new ParallaxError('model_not_found', `The model ${JSON.stringify(request.params.id)} does not exist. There are: ${all.map((one) => one.id).join(', ')}.`, { param: 'model' })
-    return found
+    const { id } = request.params
+    if (!askable(id, perspectives)) throw new ParallaxError('model_not_found', `The model ${JSON.stringify(id.slice(0, 60))} does not exist. There are: ${all().map((one) => one.id).join(', ')}.`, { param: 'model' })
+    return described(id, perspectives.find(id) ?? null)
   })
 }

@@ -106,7 +106,7 @@ function sharedSpeech (expert: Expert, request: ExpertRequest, { flights, ask, s
     },
     async stream (signal, record) {
       const flown = await flights.stream({ ...ask, record }, (whose) => expert.stream(request, whose), signal)
-      return isCall(flown) ? { ...saidOf(flown), chunks: flown.called, choices: choicesAsked(request) } : cachedSpeech(flown.cached).stream(signal, record)
+      return isCall(flown) ? { ...saidOf(flown), chunks: flown.shared ? unspentStream(flown.called) : flown.called, choices: choicesAsked(request) } : cachedSpeech(flown.cached).stream(signal, record)
     },
   }
 }
@@ -115,6 +115,11 @@ function sharedSpeech (expert: Expert, request: ExpertRequest, { flights, ask, s
 function unspent (completion: Wire): Wire {
   const usage = completion['usage'] as Record<string, unknown> | undefined
   return usage ? { ...completion, usage: { ...usage, prompt_tokens_details: { ...(usage['prompt_tokens_details'] as object | undefined), cached_tokens: usage['prompt_tokens'] } } } : completion
+}
+
+/** The same of a stream. The chunks are everybody's who joined: none is changed. */
+async function * unspentStream (chunks: AsyncIterable<Wire[]>): AsyncGenerator<Wire[]> {
+  for await (const batch of chunks) yield batch.some((chunk) => chunk['usage']) ? batch.map(unspent) : batch
 }
 
 async function * replay (completion: Wire): AsyncGenerator<Wire[]> { yield toChunks(completion) }

@@ -68,3 +68,20 @@ t.test('an answer from the cache costs nothing, also to who leaves it', async (t
     t.equal(await until(async () => await gateway.spent() === before), true, model)
   }
 })
+
+t.test('who joins another\'s call is told of tokens that it did not spend, streamed as whole', async (t) => {
+  for (const model of ['A', 'B', 'both']) {
+    for (const stream of [false, true]) {
+      const gateway = await build(t)
+      for (const one of Object.values(gateway.upstreams)) one.reply(upstream.slowHeaders(200))
+      const ask = async () => {
+        const text = await (await gateway.ask({ model, messages: QUESTION, temperature: 0, stream, ...(stream && { stream_options: { include_usage: true } }) })).text()
+        const usage = JSON.parse(`{${/"usage":\{.*?\}(?:\})?/.exec(text.slice(text.lastIndexOf('"usage":{')))![0]}}`).usage
+        return [usage.prompt_tokens, usage.prompt_tokens_details?.cached_tokens ?? 0]
+      }
+      const told = await Promise.all([ask(), ask()])
+      const prompt = told[0]![0]
+      t.same(told.toSorted((a, b) => a[1] - b[1]), [[prompt, 0], [prompt, prompt]], `${model} ${stream ? 'streamed' : 'whole'}`)
+    }
+  }
+})

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { startUpstream } from '../fixtures/upstream.ts'
 import { build, FIXTURES, QUESTION } from '../helper.ts'
 
 t.test('what each perspective is can be read by everyone, without a key', async (t) => {
@@ -19,6 +20,28 @@ t.test('what each perspective is can be read by everyone, without a key', async 
   const unknown = await fetch(`${gateway.url}/v1/perspectives/nobody`)
   t.equal(unknown.status, 404)
   t.match(await unknown.json(), { error: { code: 'unknown_perspective', message: /progressive, conservative/ } })
+})
+
+t.test('every model that is listed can be asked for, every one that can be asked for can be looked up, and a released declaration is told at once', async (t) => {
+  const baseline = await startUpstream()
+  t.teardown(() => baseline.close())
+  const gateway = await build(t, { experts: { baseline: { wire: 'openai', baseUrl: baseline.url, model: 'mock-base' } } })
+  const get = async (path: string) => fetch(`${gateway.url}${path}`)
+  const { data } = await (await get('/v1/models')).json() as any
+  for (const { id } of data) {
+    t.equal((await gateway.ask({ model: id, messages: QUESTION, ...(id === 'parallax' && { perspective: 'B' }) })).status, 200, id)
+    t.same(await (await get(`/v1/models/${id}`)).json(), data.find((one: any) => one.id === id))
+  }
+  for (const id of ['mix-0.70', 'mix-progressive-0.70', 'mix-conservative-0.30', 'all', 'all-summary']) t.match(await (await get(`/v1/models/${id}`)).json(), { id, object: 'model', perspective: null })
+  for (const id of ['mix-2', 'mix-nobody-0.5', 'nobody']) t.equal((await get(`/v1/models/${id}`)).status, 404)
+  const { perspectives } = gateway.services
+  perspectives.replace(perspectives.list().map((one) => one.id === 'baseline' ? one : { ...one, notice: `Released anew: ${one.id}.`, sha256: 'e'.repeat(64) }))
+  for (const id of ['progressive', 'conservative']) {
+    t.equal((await (await get('/v1/models')).json() as any).data.find((one: any) => one.id === id).perspective.notice, `Released anew: ${id}.`)
+    const reply = await gateway.ask({ model: 'both-summary', messages: QUESTION })
+    t.match(reply.headers.get('perspective-notice'), `Released anew: ${id}.`)
+    t.match(await reply.text(), `Released anew: ${id}.`)
+  }
 })
 
 t.test('the documentation is public, and its pages may run no foreign script', async (t) => {
