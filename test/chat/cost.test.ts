@@ -1,6 +1,6 @@
 import t from 'tap'
 import * as upstream from '../fixtures/upstream.ts'
-import { build, QUESTION, until, type Built } from '../helper.ts'
+import { build, events, QUESTION, until, type Built } from '../helper.ts'
 
 const QUOTA = 100_000
 
@@ -75,12 +75,12 @@ t.test('who joins another\'s call is told of tokens that it did not spend, strea
       const gateway = await build(t)
       for (const one of Object.values(gateway.upstreams)) one.reply(upstream.slowHeaders(200))
       const ask = async () => {
-        const text = await (await gateway.ask({ model, messages: QUESTION, temperature: 0, stream, ...(stream && { stream_options: { include_usage: true } }) })).text()
-        const usage = JSON.parse(`{${/"usage":\{.*?\}(?:\})?/.exec(text.slice(text.lastIndexOf('"usage":{')))![0]}}`).usage
-        return [usage.prompt_tokens, usage.prompt_tokens_details?.cached_tokens ?? 0]
+        const reply = await gateway.ask({ model, messages: QUESTION, temperature: 0, stream, ...(stream && { stream_options: { include_usage: true } }) })
+        const { usage } = stream ? (await events(reply)).at(-2) : await reply.json() as any
+        return [usage.prompt_tokens, usage.prompt_tokens_details?.cached_tokens ?? 0] as [number, number]
       }
       const told = await Promise.all([ask(), ask()])
-      const prompt = told[0]![0]
+      const [[prompt]] = told
       t.same(told.toSorted((a, b) => a[1] - b[1]), [[prompt, 0], [prompt, prompt]], `${model} ${stream ? 'streamed' : 'whole'}`)
     }
   }
