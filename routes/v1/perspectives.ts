@@ -43,7 +43,7 @@ export default async function routes (plain: FastifyInstance): Promise<void> {
 
   app.get('/perspectives', {
     config: { public: true },
-    schema: { tags: ['perspectives'], summary: 'Every perspective that can be asked for', response: { 200: z.object({ object: z.literal('list'), data: z.array(described) }) } },
+    schema: { tags: ['perspectives'], summary: 'Every perspective that can be asked for', description: 'In the order that their declarations give as `order`, which is also the order of choices side by side and says nothing of them.', response: { 200: z.object({ object: z.literal('list'), data: z.array(described) }) } },
   }, async () => ({ object: 'list' as const, data: perspectives.list().map(describe) }))
 
   app.get('/perspectives/:id', {
