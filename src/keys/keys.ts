@@ -83,6 +83,8 @@ export interface PreparedKeys {
 export interface KeyStore {
   /** The caller behind a presented key; null for whatever is malformed, unknown, expired or revoked. Never throws. */
   find(presented: string): Caller | null
+  /** Whether the key of a caller that `find` gave still works, and so the caller's next request does. Costs a look, and no hash. Never throws. */
+  works(caller: Caller): boolean
   prepare(requests: readonly NewKey[], by: Actor): PreparedKeys
   /** `prepare` and `commit` of one. */
   create(request: NewKey, by: Actor): Promise<IssuedKey>

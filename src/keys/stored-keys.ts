@@ -73,13 +73,18 @@ export class StoredKeys implements KeyStore {
     const secret = parseKey(presented)
     if (secret === null) return null
     const hash = this.#hmac(secret)
-    const id = idOf(hash)
-    const entry = this.#entries.get(id)
-    if (entry === undefined || !timingSafeEqual(entry.row.hash, hash)) return null
+    const entry = this.#entries.get(idOf(hash))
+    return entry !== undefined && timingSafeEqual(entry.row.hash, hash) && this.works(entry.caller) ? entry.caller : null
+  }
+
+  works (caller: Caller): boolean {
+    const entry = this.#entries.get(caller.key)
+    if (entry?.caller !== caller) return false
     const now = this.#now()
-    if (entry.row.revoked !== null || (entry.row.expires !== null && now >= entry.row.expires)) return null
-    this.#used.set(id, now)
-    return entry.caller
+    const { revoked, expires } = entry.row
+    if (revoked !== null || (expires !== null && now >= expires)) return false
+    this.#used.set(caller.key, now)
+    return true
   }
 
   prepare (requests: readonly NewKey[], by: Actor): PreparedKeys {

@@ -71,6 +71,20 @@ export function keyStoreContract (t: Test, place: (t: Test) => Place): void {
     for (const odd of ['', 'plx_', secret.toLowerCase(), ` ${secret}`, `Bearer ${secret}`, makeKey(), undefined as unknown as string, {} as unknown as string]) t.equal(store.find(odd), null)
   })
 
+  t.test('a caller who was found is known to work as long as the key does, here and nowhere else', async (t) => {
+    const { store, clock } = await open(t)
+    const { store: other } = await open(t)
+    const [short, revoked] = [await store.create({ scopes: ['app'], expiresInSeconds: 60 }, null), await store.create({ scopes: ['app'] }, null)]
+    const [ends, stays] = [store.find(short.secret)!, store.find(revoked.secret)!]
+    clock.now += 59_999
+    t.same([store.works(ends), store.works(stays), other.works(stays), store.works({ ...stays })], [true, true, false, false])
+    t.equal(store.list()[0]!.lastUsed, clock.now, 'a look counts as a use')
+    clock.now += 1
+    t.same([store.works(ends), store.works(stays)], [false, true])
+    await store.revoke(revoked.record.id, null)
+    t.equal(store.works(stays), false)
+  })
+
   t.test('the leaf is durable before the key works', async (t) => {
     const { store, log } = await open(t)
     const prepared = store.prepare([{ scopes: ['app'], name: 'secret project' }], 'k_bbbbbbbbbbbb')
