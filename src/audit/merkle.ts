@@ -12,19 +12,21 @@ export const HASH_BYTES = 32
  */
 export type ReadNode = (level: number, index: number) => Uint8Array
 
-const NODE_PREFIX = 1
+/** SHA-256. By way of a text: memory of its own for every digest, which a buffer from the library has, costs as much as the hash. */
+export const sha256 = (bytes: Uint8Array): Buffer => Buffer.from(hash('sha256', bytes, 'binary'), 'binary')
+
+/** 0x01 ‖ left ‖ right, of the pair that is being hashed. */
+const pair = Buffer.alloc(1 + 2 * HASH_BYTES, 1)
 
 /** SHA-256(0x01 ‖ left ‖ right), RFC 9162 §2.1.1. */
 export function nodeHash (left: Uint8Array, right: Uint8Array): Buffer {
-  const bytes = Buffer.allocUnsafe(1 + 2 * HASH_BYTES)
-  bytes[0] = NODE_PREFIX
-  bytes.set(left, 1)
-  bytes.set(right, 1 + HASH_BYTES)
-  return hash('sha256', bytes, 'buffer')
+  pair.set(left, 1)
+  pair.set(right, 1 + HASH_BYTES)
+  return sha256(pair)
 }
 
 /** The root of the tree without leaves: SHA-256 of nothing. */
-export const EMPTY_ROOT: Buffer = hash('sha256', '', 'buffer')
+export const EMPTY_ROOT: Buffer = sha256(Buffer.alloc(0))
 
 /** Largest power of two that is smaller than n (n ≥ 2); sizes go beyond 32 bits, so no bit operators. */
 function split (n: number): number {

@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto'
 import { canonical, canonicalName, sorted } from '../canonical.ts'
 import { ParallaxError } from '../errors.ts'
+import { sha256 } from './merkle.ts'
 import { randomPooled } from '../random.ts'
 import type { LeafDraft } from './log.ts'
 
@@ -66,11 +67,11 @@ const LEAF_PREFIX = Buffer.from([0])
 /** A leaf's bytes and their hash; one text and no copy. */
 export function leafOf (open: LeafTemplate, keySeq: number | null, time: number): { readonly bytes: Buffer, readonly hash: Buffer } {
   const prefixed = Buffer.from(`\0${fill(open, keySeq, time)}`)
-  return { bytes: prefixed.subarray(1), hash: hash('sha256', prefixed, 'buffer') }
+  return { bytes: prefixed.subarray(1), hash: sha256(prefixed) }
 }
 
 /** SHA-256(0x00 ‖ leaf), RFC 6962 §2.1. */
-export const leafHash = (leaf: Uint8Array): Buffer => hash('sha256', Buffer.concat([LEAF_PREFIX, leaf]), 'buffer')
+export const leafHash = (leaf: Uint8Array): Buffer => sha256(Buffer.concat([LEAF_PREFIX, leaf]))
 
 /** SHA-256(salt ‖ record id ‖ bytes), base64: hides a short prompt as long as the salt is secret, and goes blind when the salt is erased. */
 export const commitment = (salt: Uint8Array, id: string, bytes: Uint8Array): string => hash('sha256', Buffer.concat([salt, Buffer.from(id), bytes]), 'base64')
