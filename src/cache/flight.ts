@@ -23,9 +23,9 @@ export class Flight {
   readonly #stop = new AbortController()
   readonly #aboard = new Set<Seat>()
   #over: (answered: boolean) => void
-  readonly #launched: Promise<Launched>
-  readonly #seen = new Set<number>()
-  readonly #finished = new Set<number>()
+  readonly launched: Promise<Launched>
+  /** Choices that were begun, and those of them that came to their end. */
+  #choices: { readonly seen: Set<number>, readonly finished: Set<number> } | undefined
   #source: AsyncIterator<Wire[]> | undefined
   #batches: { readonly batch: Wire[], readonly from: number }[] = []
   /** How many were let go from the front, and how many characters came in all. */
@@ -33,12 +33,12 @@ export class Flight {
   #chars = 0
   #pulling = false
   #whole: Wire | undefined
-  #end: { readonly failure?: unknown } | undefined
+  #end: End | undefined
 
   /** `over` is told once: true with a whole answer; false at once with a failure, a broken answer, one that is too long to be held, or when everybody left. */
   constructor (launch: (signal: AbortSignal) => Promise<Launched>, over: (answered: boolean) => void) {
     this.#over = over
-    this.#launched = launch(this.#stop.signal).then((launched) => {
+    this.launched = launch(this.#stop.signal).then((launched) => {
       if ('chunks' in launched) {
         this.#source = launched.chunks[Symbol.asyncIterator]()
         // everybody left while the expert made up its mind
@@ -49,23 +49,17 @@ export class Flight {
       } else this.#finish({}, false)
       return launched
     })
-    this.#launched.catch((failure: unknown) => { this.#finish({ failure }, false) })
+    this.launched.catch((failure: unknown) => { this.#finish({ failure }, false) })
   }
 
   board (signal: AbortSignal): Seat {
-    const seat = new Seat({
-      launched: this.#launched, signal,
-      at: (position) => {
-        const held = this.#batches[position - this.#gone]
-        return held ? held.batch : this.#end ?? null
-      },
-      pull: () => { this.#pull() },
-      moved: () => { this.#trim() },
-      left: (one) => { this.#leave(one) },
-    })
+    const seat = new Seat(this, signal)
     this.#aboard.add(seat)
     return seat
   }
+
+  /** For its seats: the batch at this place, or how it ended there, or null: not there yet. */
+  at (position: number): Wire[] | End | null { return this.#batches[position - this.#gone]?.batch ?? this.#end ?? null }
 
   /** The whole answer where there is one, and it was not too long to be held. */
   answer (): Wire | undefined {
@@ -76,9 +70,10 @@ export class Flight {
     return this.#whole = gathered.completion()
   }
 
-  #complete (): boolean { return this.#seen.size > 0 && this.#seen.size === this.#finished.size }
+  #complete (): boolean { return this.#choices !== undefined && this.#choices.seen.size === this.#choices.finished.size }
 
-  #pull (): void {
+  /** For its seats: one waits for what is not there yet. */
+  pull (): void {
     if (this.#pulling || this.#end || !this.#source || this.#chars - this.#slowest() > LAG_CHARS) return
     this.#pulling = true
     this.#source.next().then((step) => {
@@ -99,8 +94,9 @@ export class Flight {
     for (const chunk of batch) {
       this.#chars += CHUNK_CHARS
       for (const { index = 0, delta, finish_reason: reason, logprobs } of choicesOf(chunk)) {
-        this.#seen.add(index)
-        if (reason) this.#finished.add(index)
+        const { seen, finished } = this.#choices ??= { seen: new Set(), finished: new Set() }
+        seen.add(index)
+        if (reason) finished.add(index)
         const content = delta?.['content']
         this.#chars += logprobs || delta?.['tool_calls'] ? JSON.stringify({ delta, logprobs }).length : typeof content === 'string' ? content.length : 0
       }
@@ -115,8 +111,8 @@ export class Flight {
     return slowest
   }
 
-  /** A reader went on: what is too long to be held goes as soon as everybody has it, and the fastest may read on. */
-  #trim (): void {
+  /** For its seats: a reader went on. What is too long to be held goes as soon as everybody has it, and the fastest may read on. */
+  trim (): void {
     if (this.#chars > REPLAY_CHARS) {
       let first = Infinity
       for (const { position } of this.#aboard) first = Math.min(first, position)
@@ -126,14 +122,15 @@ export class Flight {
         this.#gone += read
       }
     }
-    for (const seat of this.#aboard) if (seat.waiting) { this.#pull(); return }
+    for (const seat of this.#aboard) if (seat.waiting) { this.pull(); return }
   }
 
   #wake (): void { for (const seat of this.#aboard) seat.wake() }
 
-  #leave (seat: Seat): void {
+  /** For its seats: one is given up. */
+  leave (seat: Seat): void {
     if (!this.#aboard.delete(seat)) return
-    if (this.#aboard.size > 0) { this.#trim(); return }
+    if (this.#aboard.size > 0) { this.trim(); return }
     if (this.#end) return
     this.#finish({ failure: seat.reason }, false)
     this.#stop.abort(seat.reason)
@@ -142,7 +139,7 @@ export class Flight {
 
   #letGo (): void { void this.#source?.return?.().catch(() => {}) }
 
-  #finish (end: { readonly failure?: unknown }, answered: boolean): void {
+  #finish (end: End, answered: boolean): void {
     if (this.#end) return
     this.#end = end
     this.#tell(answered)
@@ -154,41 +151,34 @@ export class Flight {
   }
 }
 
-interface Aboard {
-  readonly launched: Promise<Launched>
-  readonly signal: AbortSignal
-  /** The batch at this place, or how it ended there, or null: not there yet. */
-  readonly at: (position: number) => Wire[] | { readonly failure?: unknown } | null
-  readonly pull: () => void
-  readonly moved: () => void
-  readonly left: (seat: Seat) => void
-}
+interface End { readonly failure?: unknown }
 
 /** One asker's place. It is given up when the asker leaves, or has the answer, whichever is first. */
 export class Seat implements AsyncIterableIterator<Wire[]> {
-  readonly #flight: Aboard
+  readonly #flight: Flight
+  readonly #signal: AbortSignal
+  /** Lets go of whoever waits for what the call is. */
+  #reject: ((reason: unknown) => void) | undefined
   #waiter: { readonly resolve: (step: IteratorResult<Wire[]>) => void, readonly reject: (reason: unknown) => void } | undefined
   position = 0
   reason: unknown
   readonly #onAbort: () => void
 
-  constructor (flight: Aboard) {
+  constructor (flight: Flight, signal: AbortSignal) {
     this.#flight = flight
-    this.#onAbort = () => { this.#leave(flight.signal.reason) }
-    if (flight.signal.aborted) queueMicrotask(this.#onAbort)
-    else flight.signal.addEventListener('abort', this.#onAbort, { once: true })
+    this.#signal = signal
+    this.#onAbort = () => { this.#leave(signal.reason) }
+    if (signal.aborted) queueMicrotask(this.#onAbort)
+    else signal.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   get waiting (): boolean { return this.#waiter !== undefined }
 
   /** What the call is, once it is known. */
   launched (): Promise<Launched> {
-    const { signal, launched } = this.#flight
     return new Promise((resolve, reject) => {
-      const abort = (): void => { reject(signal.reason as Error) }
-      signal.addEventListener('abort', abort, { once: true })
-      launched.then(resolve, (failure: unknown) => { this.#leave(failure); reject(failure) }).finally(() => { signal.removeEventListener('abort', abort) })
-      if (signal.aborted) abort()
+      this.#reject = reject
+      this.#flight.launched.then(resolve, (failure: unknown) => { this.#leave(failure) })
     })
   }
 
@@ -230,14 +220,13 @@ export class Seat implements AsyncIterableIterator<Wire[]> {
   wake (): void {
     const waiter = this.#waiter
     if (!waiter) return
-    const { signal } = this.#flight
-    if (signal.aborted) { this.#waiter = undefined; waiter.reject(signal.reason); return }
+    if (this.#signal.aborted) { this.#waiter = undefined; waiter.reject(this.#signal.reason); return }
     const found = this.#flight.at(this.position)
     if (found === null) return
     this.#waiter = undefined
     if (Array.isArray(found)) {
       this.position++
-      this.#flight.moved()
+      this.#flight.trim()
       waiter.resolve({ done: false, value: found })
       return
     }
@@ -247,11 +236,12 @@ export class Seat implements AsyncIterableIterator<Wire[]> {
   }
 
   #leave (reason: unknown): void {
-    this.#flight.signal.removeEventListener('abort', this.#onAbort)
+    this.#signal.removeEventListener('abort', this.#onAbort)
     this.reason = reason
+    this.#reject?.(reason)
     const waiter = this.#waiter
     this.#waiter = undefined
-    this.#flight.left(this)
+    this.#flight.leave(this)
     waiter?.reject(reason)
   }
 }

@@ -1,5 +1,4 @@
 /** The cache of one process, bounded by bytes. */
-import { LRUCache } from 'lru-cache'
 import type { Cache, KeptAnswer } from './cache.ts'
 
 /** Room that an entry takes beside its JSON: key, map slots, object. */
@@ -11,21 +10,48 @@ export const GUARD_MS = 600_000
 /** So many names are remembered for that; more at a time, and nothing at all is kept for as long. */
 const GUARDED = 100_000
 
-interface Entry { readonly text: string, readonly source: string, readonly tags: readonly string[], readonly expires: number }
+interface Entry { readonly text: string, readonly source: string, readonly tags: readonly string[], readonly expires: number, readonly bytes: number }
+
+/**
+ * Answers of one age, and under which key each source's lies. There are two: when the younger one is full the older one goes, all at once, and
+ * what was read meanwhile has moved on. A list in the order of use, kept entry by entry, takes twice the time of all the rest.
+ */
+interface Generation { readonly entries: Map<string, Entry>, readonly keyOf: Map<string, string>, bytes: number }
+
+const generation = (): Generation => ({ entries: new Map(), keyOf: new Map(), bytes: 0 })
 
 /** `bytes` bounds what is kept; an answer larger than a quarter of it is not kept at all. */
 export function memoryCache (bytes: number, clock: () => number = Date.now): Cache {
   const counts = { kept: 0, errors: 0 }
   if (bytes <= 0) return { get: () => undefined, set: () => false, forget: () => {}, evict: () => {}, counts: () => counts, up: () => true, close: async () => {} }
-  const keyOf = new Map<string, string>()
+  let young = generation()
+  let old = generation()
   const guarded = new Map<string, number>()
   let shutUntil = 0
-  const entries = new LRUCache<string, Entry>({
-    maxSize: bytes,
-    maxEntrySize: Math.max(1, Math.floor(bytes / 4)),
-    sizeCalculation: ({ text }) => text.length * 2 + ENTRY_OVERHEAD_BYTES,
-    dispose: ({ source }, key) => { if (keyOf.get(source) === key) keyOf.delete(source) },
-  })
+
+  function add (key: string, entry: Entry): void {
+    if (young.bytes + entry.bytes > bytes / 2) {
+      old = young
+      young = generation()
+    }
+    young.entries.set(key, entry)
+    young.keyOf.set(entry.source, key)
+    young.bytes += entry.bytes
+  }
+
+  function drop (key: string): void {
+    old.entries.delete(key)
+    const entry = young.entries.get(key)
+    if (!entry) return
+    young.entries.delete(key)
+    young.bytes -= entry.bytes
+  }
+
+  /** A source's place is not taken back when its entry goes: it counts only where the entry is still the source's. */
+  function dropSource (source: string): void {
+    const key = young.keyOf.get(source) ?? old.keyOf.get(source)
+    if (key !== undefined && (young.entries.get(key) ?? old.entries.get(key))?.source === source) drop(key)
+  }
 
   function guard (name: string): void {
     const now = clock()
@@ -40,14 +66,20 @@ export function memoryCache (bytes: number, clock: () => number = Date.now): Cac
     shutUntil = now + GUARD_MS
   }
 
-  const isGuarded = (name: string, now: number): boolean => (guarded.get(name) ?? 0) > now
+  const isGuarded = (name: string, now: number): boolean => guarded.size > 0 && (guarded.get(name) ?? 0) > now
 
   return {
     get (key) {
-      const entry = entries.get(key)
-      if (!entry || entry.expires <= clock()) {
-        if (entry) entries.delete(key)
+      const kept = young.entries.get(key)
+      const entry = kept ?? old.entries.get(key)
+      if (!entry) return undefined
+      if (entry.expires <= clock()) {
+        drop(key)
         return undefined
+      }
+      if (!kept) {
+        old.entries.delete(key)
+        add(key, entry)
       }
       // kept as text: a reader that changes its answer must not change the next reader's
       return JSON.parse(entry.text) as KeptAnswer
@@ -56,28 +88,27 @@ export function memoryCache (bytes: number, clock: () => number = Date.now): Cac
       const { source, tags } = answer
       const now = clock()
       if (now < shutUntil || isGuarded(source, now) || tags.some((tag) => isGuarded(tag, now))) return false
-      const before = keyOf.get(source)
-      if (before !== undefined) entries.delete(before)
-      entries.set(key, { text: JSON.stringify({ ...answer, ttlSeconds }), source, tags, expires: now + ttlSeconds * 1000 })
-      // larger than it may be: not there
-      if (entries.peek(key) === undefined) return false
-      keyOf.set(source, key)
+      dropSource(source)
+      drop(key)
+      const text = JSON.stringify({ ...answer, ttlSeconds })
+      const size = text.length * 2 + ENTRY_OVERHEAD_BYTES
+      if (size > bytes / 4) return false
+      add(key, { text, source, tags, expires: now + ttlSeconds * 1000, bytes: size })
       counts.kept++
       return true
     },
     forget (sources) {
       for (const source of sources) {
         guard(source)
-        const key = keyOf.get(source)
-        if (key !== undefined) entries.delete(key)
+        dropSource(source)
       }
     },
     evict (tag) {
       guard(tag)
-      for (const [key, { tags }] of entries) if (tags.includes(tag)) entries.delete(key)
+      for (const { entries } of [young, old]) for (const [key, { tags }] of entries) if (tags.includes(tag)) drop(key)
     },
     counts: () => counts,
     up: () => true,
-    close: async () => { entries.clear() },
+    close: async () => { young = old = generation() },
   }
 }

@@ -104,11 +104,12 @@ export function makeChat (rooms: ChatRooms): Chat {
   const begun = new Set<Promise<void>>()
   let brokenOff = false
 
-  async function answer (call: ChatCall): Promise<ChatReply> {
+  const answer = (call: ChatCall): Promise<ChatReply> => call.idempotencyKey === undefined ? answerNew(call) : answerOnce(call, call.idempotencyKey)
+
+  async function answerOnce (call: ChatCall, key: string): Promise<ChatReply> {
     const request = parseChatRequest(call.body, config.limits)
-    if (call.idempotencyKey === undefined) return answerNew(call, request)
     const { told, caller } = call
-    const claim = await rooms.idempotency.claim(caller.tenant, checkIdempotencyKey(call.idempotencyKey), fingerprintOf(call.body, call.perspectiveHeader)).catch(async (refusal: unknown) => {
+    const claim = await rooms.idempotency.claim(caller.tenant, checkIdempotencyKey(key), fingerprintOf(call.body, call.perspectiveHeader)).catch(async (refusal: unknown) => {
       // a refusal is a record: a flood of them has to meet the limits too
       await counted(call, request)
       throw refusal
@@ -127,7 +128,7 @@ export function makeChat (rooms: ChatRooms): Chat {
     await admission.settle(0)
   }
 
-  async function answerNew (call: ChatCall, request: ChatRequest): Promise<ChatReply> {
+  async function answerNew (call: ChatCall, request = parseChatRequest(call.body, config.limits)): Promise<ChatReply> {
     const { told, caller, work } = call
     const chosen = route({ body: request.perspective, header: call.perspectiveHeader, model: request.model, keyDefault: caller.defaultPerspective }, rooms.perspectives)
     const ruling = rooms.policy.rule(conversationOf(request), new Date())

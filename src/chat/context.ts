@@ -2,10 +2,10 @@
  * What else than the user shaped an answer: instructions of the caller's, or earlier answers of somebody else. Remembers by whom this process's
  * answers were said, for that. Never says more than it knows: an earlier answer that it does not remember is somebody else's.
  */
-import { LRUCache } from 'lru-cache'
 import type { Context } from '../disclosure/disclose.ts'
 import type { ChatRequest } from './request.ts'
 
+/** At most so many, and the newest half of that at least. */
 const ANSWERS_KEPT = 20_000
 const EDGE = 48
 
@@ -13,10 +13,22 @@ const EDGE = 48
 const trace = (tenant: string, text: string): string => `${tenant} ${text.length} ${text.slice(0, EDGE)} ${text.slice(-EDGE)}`
 
 export class SpokenBefore {
-  readonly #by = new LRUCache<string, string>({ max: ANSWERS_KEPT })
+  /** By whom. When there are too many the older half goes at once: the order of use, kept one by one, would cost every answer more. */
+  #newer = new Map<string, string>()
+  #older = new Map<string, string>()
 
   remember (tenant: string, perspective: string, text: string): void {
-    if (text !== '') this.#by.set(trace(tenant, text), perspective)
+    if (text === '') return
+    if (this.#newer.size >= ANSWERS_KEPT / 2) {
+      this.#older = this.#newer
+      this.#newer = new Map()
+    }
+    this.#newer.set(trace(tenant, text), perspective)
+  }
+
+  #by (tenant: string, text: string): string | undefined {
+    const known = trace(tenant, text)
+    return this.#newer.get(known) ?? this.#older.get(known)
   }
 
   of (request: ChatRequest, tenant: string, perspective: string): Context {
@@ -24,7 +36,7 @@ export class SpokenBefore {
     for (const { role, content } of request.messages) {
       if (role === 'user') continue
       if (role !== 'assistant') return 'mixed'
-      if (typeof content !== 'string' || this.#by.get(trace(tenant, content)) !== perspective) return 'mixed'
+      if (typeof content !== 'string' || this.#by(tenant, content) !== perspective) return 'mixed'
       context = 'same'
     }
     return context

@@ -98,7 +98,7 @@ export class PoolExpert implements Expert {
   }
 
   /** One endpoint, and a second beside it where the first is slow and hedging is on. */
-  async #attempt<T> (member: Member, asked: Set<Member>, because: 'retry' | undefined, call: (expert: Expert, signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<{ value: T, ticket: Ticket }> {
+  #attempt<T> (member: Member, asked: Set<Member>, because: 'retry' | undefined, call: (expert: Expert, signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<{ value: T, ticket: Ticket }> {
     const begin = async ({ endpoint, expert }: Member, until: AbortSignal, why?: 'retry' | 'hedge'): Promise<{ value: T, ticket: Ticket }> => {
       this.#running++
       const ticket = endpoint.start(why, () => { this.#running-- })
