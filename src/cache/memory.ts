@@ -14,7 +14,7 @@ interface Entry { readonly text: string, readonly source: string, readonly tags:
 
 /**
  * Answers of one age, and under which key each source's lies. There are two: when the younger one is full the older one goes, all at once, and
- * what was read meanwhile has moved on. A list in the order of use, kept entry by entry, takes twice the time of all the rest.
+ * what was read meanwhile has moved on. A list in the order of use, kept entry by entry, is a µs more for every answer.
  */
 interface Generation { readonly entries: Map<string, Entry>, readonly keyOf: Map<string, string>, bytes: number }
 
