@@ -40,7 +40,7 @@ export class Reader implements RecordReader {
     const limit = value(Math.min(Math.max(1, query.limit ?? 100), PAGE_LIMIT))
     const found = `SELECT ${COLUMNS}, ${query.payloads ? 'payload.bytes' : 'NULL::bytea AS bytes'} ${FROM} WHERE ${conditions.join(' AND ')} ORDER BY leaf.idx LIMIT ${limit}`
     // cut by the server: a page of long transcripts must not come over whole first
-    const { rows } = await this.#db.query<Row>(query.payloads ? `SELECT * FROM (SELECT *, coalesce(sum(length(bytes)) OVER (ORDER BY idx) - length(bytes), 0) AS before FROM (${found}) AS found) AS counted WHERE before < ${PAGE_BYTES} ORDER BY idx` : found, values)
+    const { rows } = await this.#db.query<Row>(query.payloads ? `SELECT * FROM (SELECT *, sum(coalesce(length(bytes), 0)) OVER (ORDER BY idx) - coalesce(length(bytes), 0) AS before FROM (${found}) AS found) AS counted WHERE before < ${PAGE_BYTES} ORDER BY idx` : found, values)
     return rows.map((row) => this.#stored(row, query.payloads === true))
   }
 
