@@ -23,7 +23,7 @@ class Batch:
 def _in_turn(rows: list[Row], dice: random.Random) -> Iterator[Row]:
     """For ever; each round takes one row of every topic, and a topic's rows come round before one is repeated.
 
-    Topics differ in size by a factor of fifty, so they are drawn by the square root of their size: all are covered, large ones more.
+    Topics differ in size by a factor of hundreds, so they are drawn by the square root of their size: all are covered, large ones more.
     """
     topics: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
