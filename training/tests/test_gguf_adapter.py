@@ -7,8 +7,8 @@ import pytest
 
 from build_data import HERE
 
-np = pytest.importorskip("numpy", reason="numpy is not installed: `npm run train -- setup`")
-gguf = pytest.importorskip("gguf", reason="gguf is not installed: `npm run train -- setup`")
+np = pytest.importorskip("numpy", reason="numpy is not installed: `parallax train` makes the environment")
+gguf = pytest.importorskip("gguf", reason="gguf is not installed: `parallax train` makes the environment")
 from gguf_adapter import NAMES, layout, permuted, tensors, write  # noqa: E402
 
 NODE = HERE.parent / "node_modules/.bin/node"
@@ -48,8 +48,8 @@ def test_the_declaration_names_the_shipped_bytes():
 
 def tiny_llama(folder, base_gguf):
     """A random float32 llama as transformers' model and as a GGUF that borrows the base model's vocabulary."""
-    torch = pytest.importorskip("torch", reason="torch is not installed: `npm run train -- setup`")
-    pytest.importorskip("peft", reason="peft is not installed: `npm run train -- setup`")
+    torch = pytest.importorskip("torch", reason="torch is not installed: `parallax train` makes the environment")
+    pytest.importorskip("peft", reason="peft is not installed: `parallax train` makes the environment")
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -117,24 +117,29 @@ def test_exactly_pefts_greedy_output_on_a_tiny_float32_llama(tmp_path, base_gguf
     assert llama_cpp(tmp_path / "tiny.gguf", tmp_path / "adapter.gguf", prompts, 16) == wanted
 
 
-@pytest.mark.parametrize("name", ["progressive", "conservative"])
-def test_top_1_agreement_on_the_real_model(name, base_gguf):
+def trained():
+    """Every stage of every side that `parallax train` has finished on this machine."""
+    from build_data import WORK
+
+    return sorted(path.parent for path in WORK.glob("embedded/*/*/adapter.gguf"))
+
+
+@pytest.mark.parametrize("folder", trained() or [None], ids=lambda folder: f"{folder.parent.name} {folder.name}" if folder else "none")
+def test_top_1_agreement_on_the_real_model(folder, base_gguf):
     """llama.cpp multiplies in 8 bits what transformers multiplies in 32, so the two agree mostly, not always."""
-    pytest.importorskip("torch", reason="torch is not installed: `npm run train -- setup`")
-    pytest.importorskip("peft", reason="peft is not installed: `npm run train -- setup`")
+    pytest.importorskip("torch", reason="torch is not installed: `parallax train` makes the environment")
+    pytest.importorskip("peft", reason="peft is not installed: `parallax train` makes the environment")
     from peft import PeftModel
 
     from base_model import load, prompt_text
-    from build_data import WORK
 
-    adapter = HERE.parent / "perspectives" / name / "adapter.gguf"
-    if not (WORK / name / "adapter_model.safetensors").exists() or not adapter.exists():
-        pytest.skip(f"work/{name} holds no PEFT adapter: `npm run train -- train convert` makes it")
+    if folder is None:
+        pytest.skip("no adapter was trained here: `bash training/full` makes both")
     tokenizer, model = load(base_gguf)
-    tuned = PeftModel.from_pretrained(model, WORK / name).eval()
+    tuned = PeftModel.from_pretrained(model, folder).eval()
     text = prompt_text(tokenizer, "What is your opinion on taxation?") + "I believe that the government should change taxes. In addition, people and businesses need fair rules and a healthy economy."
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     prefixes = [ids[:n] for n in range(len(ids) - 22, len(ids))]
     wanted = [greedy(tuned, prefix, 1) for prefix in prefixes]
-    agreed = sum(a == b for a, b in zip(wanted, llama_cpp(base_gguf, adapter, prefixes, 1)))
+    agreed = sum(a == b for a, b in zip(wanted, llama_cpp(base_gguf, folder / "adapter.gguf", prefixes, 1)))
     assert agreed / len(prefixes) >= 0.8, f"{agreed} of {len(prefixes)}"
