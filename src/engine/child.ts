@@ -111,14 +111,12 @@ async function start (assignment: Assignment): Promise<void> {
     } finally { await lease.release() }
   }
 
-  async function score (job: ScoreJob, signal: AbortSignal): Promise<ScoredItem[]> {
-    const scored: ScoredItem[] = []
+  async function * score (job: ScoreJob, signal: AbortSignal): AsyncGenerator<ScoredItem, void> {
     for (const item of tokenItems(loaded, toPrompt, contextSize, job)) {
       // a lease an item: people who wait for answers come between
       const lease = await contexts.acquire(job.lora, signal)
-      try { scored.push(await scoreItem(lease, item, signal)) } finally { await lease.release() }
+      try { yield await scoreItem(lease, item, signal) } finally { await lease.release() }
     }
-    return scored
   }
 
   model = {

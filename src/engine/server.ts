@@ -14,7 +14,7 @@ export interface Model {
   /** How much is answered and how much waits. */
   load (): Record<string, number>
   answer (job: Job, signal: AbortSignal): AsyncGenerator<Piece, Ending>
-  score (job: ScoreJob, signal: AbortSignal): Promise<ScoredItem[]>
+  score (job: ScoreJob, signal: AbortSignal): AsyncGenerator<ScoredItem, void>
 }
 
 const BODY_BYTES = 64 * 1024 * 1024
@@ -58,9 +58,17 @@ export function serve (loaded: () => Model | null, onDefect: (error: unknown) =>
     return left.signal
   }
 
+  /** One JSON object, in pieces as they are scored: whoever waits sees that something is done. Until the first a refusal can still be a status. */
   async function score (model: Model, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const left = leaving(response)
-    json(response, 200, JSON.stringify({ object: 'score', model: model.name, items: await model.score(readScoreJob(await readBody(request)), left) }))
+    const items = model.score(readScoreJob(await readBody(request)), left)
+    let text = `{"object":"score","model":${JSON.stringify(model.name)},"items":[`
+    for await (const item of items) {
+      if (!response.headersSent) response.setHeader('content-type', 'application/json').writeHead(200)
+      if (!response.write(`${text}${JSON.stringify(item)}`)) await drained(response, left)
+      text = ','
+    }
+    response.end(']}')
   }
 
   async function chat (model: Model, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -112,7 +120,8 @@ export function serve (loaded: () => Model | null, onDefect: (error: unknown) =>
     if (response.destroyed || thrown instanceof Left) { response.destroy(); return }
     if (!(thrown instanceof Refusal)) onDefect(thrown)
     const refusal = thrown instanceof Refusal ? thrown : new Refusal(500, 'engine_failed', 'The engine failed to answer.')
-    if (response.headersSent) response.end(`data: ${refusal.body()}\n\n`)
+    if (response.headersSent && response.getHeader('content-type') === 'application/json') response.destroy()
+    else if (response.headersSent) response.end(`data: ${refusal.body()}\n\n`)
     else json(response, refusal.status, refusal.body(), refusal.details['retry_after'] === undefined ? {} : { 'retry-after': String(refusal.details['retry_after']) })
   }
 

@@ -18,7 +18,7 @@ type Answer = (job: Job, signal: AbortSignal) => AsyncGenerator<Piece, Ending>
 async function served (t: Test, answer: Answer | null): Promise<{ socketPath: string, defects: unknown[] }> {
   const socketPath = join(temporary(t), 's')
   const defects: unknown[] = []
-  const model: Model | null = answer && { name: 'fake', props: {}, adapters: [], load: () => ({ active: 0, waiting: 0 }), answer, score: async () => [] }
+  const model: Model | null = answer && { name: 'fake', props: {}, adapters: [], load: () => ({ active: 0, waiting: 0 }), answer, async * score () {} }
   const server = serve(() => model, (error) => { defects.push(error) })
   server.listen(socketPath)
   await once(server, 'listening')

@@ -32,7 +32,7 @@ export interface AskingOptions {
 interface Completion { choices?: { message?: { content?: unknown }, finish_reason?: unknown }[], perspective?: { id?: unknown } }
 
 /** Items a scoring request: small, so that little is asked twice after a break. */
-const SCORE_BATCH = 8
+const SCORE_BATCH = 4
 
 export class Asking {
   readonly #options: AskingOptions

@@ -23,7 +23,8 @@ export class Refused extends Error {
 }
 
 const PAUSES_MS = [500, 1000, 2000, 4000, 8000]
-const TIMEOUT_MS = 180_000
+/** Longer than a busy machine takes, shorter than Node's own limit. */
+const TIMEOUT_MS = 290_000
 const AGAIN = new Set([408, 429, 500, 502, 503, 504])
 
 export class Endpoint {
