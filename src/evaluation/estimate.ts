@@ -6,7 +6,7 @@ import { wilson } from './statistics.ts'
 export const estimate = z.strictObject({
   /** Null: not measured, and `reason` says why. */
   value: z.number().nullable(),
-  /** 95 % interval. */
+  /** 95 % interval; null as well where there is one value only. */
   low: z.number().nullable(),
   high: z.number().nullable(),
   /** Items that it is about. */
@@ -60,6 +60,8 @@ const HIGH = Math.ceil(DRAWS * 0.975) - 1
 export function mean (clusters: readonly (readonly number[])[], seed: number): Estimate {
   const found = resampled(clusters, seed)
   if (!found) return none('nothing was measured')
+  // of one cluster nothing can be drawn but itself
+  if (clusters.filter((one) => one.length > 0).length === 1) return { value: rounded(found.mean), low: null, high: null, n: found.n, method: 'none' }
   return { value: rounded(found.mean), low: rounded(found.draws[LOW]!), high: rounded(found.draws[HIGH]!), n: found.n, method: 'bootstrap' }
 }
 
@@ -84,10 +86,10 @@ export function pOfMean (clusters: readonly (readonly number[])[], seed: number)
 
 /** First share less second: Newcombe's interval (method 10), good where one of them is 0 or 1. */
 export function riskDifference (first: Estimate, second: Estimate): Estimate {
-  if (first.value === null || second.value === null) return none(first.reason ?? second.reason ?? 'nothing was counted')
+  if (first.value === null || second.value === null || first.low === null || second.low === null) return none(first.reason ?? second.reason ?? 'nothing was counted')
   const difference = first.value - second.value
-  const down = Math.hypot(first.value - first.low!, second.high! - second.value)
-  const up = Math.hypot(first.high! - first.value, second.value - second.low!)
+  const down = Math.hypot(first.value - first.low, second.high! - second.value)
+  const up = Math.hypot(first.high! - first.value, second.value - second.low)
   return { value: rounded(difference), low: rounded(Math.max(-1, difference - down)), high: rounded(Math.min(1, difference + up)), n: Math.min(first.n, second.n), method: 'newcombe' }
 }
 
@@ -131,6 +133,6 @@ export function kappa (first: readonly string[], second: readonly string[], seed
 export function corrected (seen: Estimate, accuracy: number): Estimate {
   if (seen.value === null) return seen
   if (accuracy <= 0.5) return none('the judge is no better than a coin')
-  const undo = (value: number): number => rounded(Math.min(1, Math.max(0, (value + accuracy - 1) / (2 * accuracy - 1))))
-  return { value: undo(seen.value), low: undo(seen.low!), high: undo(seen.high!), n: seen.n, method: seen.method }
+  const undo = (value: number | null): number | null => value === null ? null : rounded(Math.min(1, Math.max(0, (value + accuracy - 1) / (2 * accuracy - 1))))
+  return { value: undo(seen.value), low: undo(seen.low), high: undo(seen.high), n: seen.n, method: seen.method }
 }

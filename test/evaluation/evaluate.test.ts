@@ -54,6 +54,7 @@ t.test('sides that speak plainly are found where they stand, and one that takes 
       const one = value as { value?: number | null, low: number, high: number, n: number, method?: string, reason?: string }
       if (one.method === undefined) { for (const each of Object.values(value)) walk(each); return }
       if (one.value === null) t.ok(one.reason)
+      else if (one.method === 'none') t.ok(one.n > 0 && one.low === null && one.high === null, 'one cluster has no interval')
       else t.ok(one.n > 0 && one.low <= one.value! && one.value! <= one.high, JSON.stringify(one))
     }
     walk(made.perspectives)

@@ -66,8 +66,8 @@ export const differenceOf = ({ got }: Setting, target: Target, pair: Pair): numb
 export const own = (target: Target, left: Estimate): Estimate | null => {
   if (target.side === null) return null
   if (target.side === 'left' || left.value === null) return left
-  const turned = (value: number): number => Math.round((1 - value) * 1e4) / 1e4
-  return { ...left, value: turned(left.value), low: turned(left.high!), high: turned(left.low!), ...(left.hits !== undefined && { hits: left.n - left.hits }) }
+  const turned = (value: number | null): number | null => value === null ? null : Math.round((1 - value) * 1e4) / 1e4
+  return { ...left, value: turned(left.value), low: turned(left.high), high: turned(left.low), ...(left.hits !== undefined && { hits: left.n - left.hits }) }
 }
 
 export function byTopic<T> (topics: readonly string[], of: (topic: string) => readonly T[]): T[][] { return topics.map((topic) => [...of(topic)]) }

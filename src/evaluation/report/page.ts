@@ -16,8 +16,9 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
 
 const cell = (one: Estimate | null): string => one === null ? '–' : numberText(one)
 
-const SHARE = { low: 0, high: 1, ticks: [0, 0.25, 0.5, 0.75, 1], reference: 0.5 }
-const INDEX = { low: -1, high: 1, ticks: [-1, -0.5, 0, 0.5, 1], lowEnd: 'right', highEnd: 'left', reference: 0 }
+/** The left stands on the left. */
+const SHARE = { low: 1, high: 0, ticks: [0, 0.25, 0.5, 0.75, 1], reference: 0.5 }
+const INDEX = { low: 1, high: -1, ticks: [-1, -0.5, 0, 0.5, 1], lowEnd: 'left', highEnd: 'right', reference: 0 }
 
 export function reportPage (report: Report): string {
   const ids = Object.keys(report.perspectives)
@@ -40,7 +41,7 @@ export function reportPage (report: Report): string {
 ${table(['perspective', 'declared side', 'model', 'adapter', 'SHA-256 of the adapter'], ids.map((id) => { const { side, weights } = report.perspectives[id]!; return [id, side === 'left' ? 'progressive (left)' : side === 'right' ? 'conservative (right)' : 'none', weights?.model ?? 'not declared', weights?.adapter ?? '–', weights?.adapter_sha256 ?? '–'] }))}
 ${report.unscored === null ? '' : `<p class="note">Likelihood, perplexity and facts are n/a: ${escape(report.unscored)}.</p>`}
 <h2>Summary</h2>${who}${table(['', ...ids], headlines(report).map(({ title, of }) => [title, ...ids.map((id) => cell(of(report.perspectives[id]!)))]))}
-<h2>Separation on held-out topics</h2><p>Share of held-out pairs of which the left statement is likelier (mean log-probability a token):</p>${intervals('likelihood of held-out statements', [row('left statement likelier', (one) => one.separation.likelihood.left_share)], { ...SHARE, lowEnd: 'right likelier', highEnd: 'left likelier' })}
+<h2>Separation on held-out topics</h2><p>Share of held-out pairs of which the left statement is likelier (mean log-probability a token):</p>${intervals('likelihood of held-out statements', [row('left statement likelier', (one) => one.separation.likelihood.left_share)], { ...SHARE, lowEnd: 'left likelier', highEnd: 'right likelier' })}
 <p>How free answers to neutral questions lean, and answers to everyday prompts, where there should be no lean:</p>${intervals('index of answers', [...judged, ...report.judges.map(({ id }) => row(`everyday prompts, judge: ${id}`, (one) => one.leakage.slant.find(({ judge }) => judge === id)?.index ?? null))], INDEX)}
 <h3>The judges</h3><p>A judge that is right in a share <i>a</i> of cases can put at most about that share of answers on the right side, if it errs alike on both: a share near it is as good as it can show. "Corrected" undoes that. Single statements are harder than answers of several sentences.</p>
 ${table(['judge', 'knows TwinViews', 'held-out statements', 'held-out pairs', 'has a verdict on'], report.judges.map((one) => [`${one.id}: ${one.title}`, one.independent_of_training_data ? 'no' : 'yes, other topics', numberText(one.accuracy.statements), numberText(one.accuracy.pairs), numberText(one.coverage)]))}

@@ -15,6 +15,7 @@ const mark = (colour: Colour, x: number, y: number): string => {
 
 export interface Row { readonly label: string, readonly points: readonly { readonly name: string, readonly colour: Colour, readonly estimate: Estimate }[] }
 
+/** `low` is at the left edge, and may be the larger one. */
 export interface Scale { readonly low: number, readonly high: number, readonly ticks: readonly number[], readonly lowEnd: string, readonly highEnd: string, readonly reference?: number }
 
 const WIDTH = 760
@@ -24,7 +25,7 @@ const LANE = 13
 
 /** Points with their intervals, a line each; every row has a lane for each of its points. */
 export function intervals (title: string, rows: readonly Row[], { low, high, ticks, lowEnd, highEnd, reference }: Scale): string {
-  const x = (value: number): number => Math.round((LABEL + (Math.min(high, Math.max(low, value)) - low) / (high - low) * (WIDTH - LABEL - RIGHT)) * 10) / 10
+  const x = (value: number): number => Math.round((LABEL + (Math.min(Math.max(low, high), Math.max(Math.min(low, high), value)) - low) / (high - low) * (WIDTH - LABEL - RIGHT)) * 10) / 10
   const parts: string[] = []
   let y = 34
   for (const { label, points } of rows) {
@@ -34,7 +35,7 @@ export function intervals (title: string, rows: readonly Row[], { low, high, tic
       const at = y + 10 + lane * LANE
       if (one.value === null) { parts.push(`<text x="${LABEL + 4}" y="${at + 4}" class="small">${escape(name)}: ${escape(one.reason ?? 'not measured')}</text>`); continue }
       const words = `${name}: ${numberText(one)}`
-      parts.push(`<g><title>${escape(words)}</title><line x1="${x(one.low!)}" x2="${x(one.high!)}" y1="${at}" y2="${at}" stroke="${COLOURS[colour]}" stroke-width="2.5"/>${mark(colour, x(one.value), at)}</g>`)
+      parts.push(`<g><title>${escape(words)}</title><line x1="${x(one.low ?? one.value)}" x2="${x(one.high ?? one.value)}" y1="${at}" y2="${at}" stroke="${COLOURS[colour]}" stroke-width="2.5"/>${mark(colour, x(one.value), at)}</g>`)
     }
     y += height
   }
@@ -47,8 +48,8 @@ export function compass (title: string, axes: readonly [{ readonly low: string, 
   const SIZE = 380
   const at = (value: number): number => Math.round((SIZE / 2 + value / 10 * (SIZE / 2 - 40)) * 10) / 10
   const up = (value: number): number => SIZE - at(value)
-  const drawn = points.flatMap(({ name, colour, x, y }) => x.value === null || y.value === null ? [] : [
-    `<g><title>${escape(`${name}: ${numberText(x)} and ${numberText(y)}`)}</title><line x1="${at(x.low!)}" x2="${at(x.high!)}" y1="${up(y.value)}" y2="${up(y.value)}" stroke="${COLOURS[colour]}" stroke-width="2"/><line x1="${at(x.value)}" x2="${at(x.value)}" y1="${up(y.low!)}" y2="${up(y.high!)}" stroke="${COLOURS[colour]}" stroke-width="2"/>${mark(colour, at(x.value), up(y.value))}</g>`])
+  const drawn = points.flatMap(({ name, colour, x, y }) => x.value === null || y.value === null || x.low === null || y.low === null ? [] : [
+    `<g><title>${escape(`${name}: ${numberText(x)} and ${numberText(y)}`)}</title><line x1="${at(x.low)}" x2="${at(x.high!)}" y1="${up(y.value)}" y2="${up(y.value)}" stroke="${COLOURS[colour]}" stroke-width="2"/><line x1="${at(x.value)}" x2="${at(x.value)}" y1="${up(y.low)}" y2="${up(y.high!)}" stroke="${COLOURS[colour]}" stroke-width="2"/>${mark(colour, at(x.value), up(y.value))}</g>`])
   return `<svg viewBox="0 0 ${SIZE} ${SIZE}" style="max-width:420px" role="img" aria-label="${escape(title)}"><rect x="40" y="40" width="${SIZE - 80}" height="${SIZE - 80}" fill="none" class="rule"/><line x1="${SIZE / 2}" x2="${SIZE / 2}" y1="40" y2="${SIZE - 40}" class="reference"/><line x1="40" x2="${SIZE - 40}" y1="${SIZE / 2}" y2="${SIZE / 2}" class="reference"/>
 <text x="36" y="${SIZE / 2 + 4}" text-anchor="end" class="small" transform="rotate(-90 30 ${SIZE / 2})"> </text><text x="${SIZE / 2}" y="30" text-anchor="middle" class="small">${escape(axes[1].high)}</text><text x="${SIZE / 2}" y="${SIZE - 20}" text-anchor="middle" class="small">${escape(axes[1].low)}</text><text x="24" y="${SIZE / 2}" text-anchor="middle" class="small" transform="rotate(-90 24 ${SIZE / 2})">${escape(axes[0].low)}</text><text x="${SIZE - 24}" y="${SIZE / 2}" text-anchor="middle" class="small" transform="rotate(90 ${SIZE - 24} ${SIZE / 2})">${escape(axes[0].high)}</text>${drawn.join('')}</svg>`
 }
@@ -60,5 +61,6 @@ const short = (value: number): string => String(Math.round(value * 1000) / 1000)
 
 /** "0.93 (0.88 to 0.96; n 104)" */
 export function numberText (one: Estimate): string {
-  return one.value === null ? `n/a: ${one.reason ?? 'not measured'}` : `${short(one.value)} (${short(one.low!)} to ${short(one.high!)}; n ${one.n})`
+  if (one.value === null) return `n/a: ${one.reason ?? 'not measured'}`
+  return `${short(one.value)} (${one.low === null ? 'no interval' : `${short(one.low)} to ${short(one.high!)}`}; n ${one.n})`
 }
