@@ -1,8 +1,10 @@
 /** Texts that must not train, and how one is recognised: eight words in a row, or much the same content words. Knows no stage. */
-import { readFileSync } from 'node:fs'
+import { hash } from 'node:crypto'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { DatasetError } from './dataset-error.ts'
+import { lines } from './parts.ts'
 import { readCsv } from './readers/csv.ts'
 import { readJsonl } from './readers/jsonl.ts'
 import { pathIn, readChecked, type Recipe } from './recipe.ts'
@@ -10,12 +12,14 @@ import { contentWords, words } from './text.ts'
 import { StatementIndex } from './topics/statement-index.ts'
 
 const set = z.strictObject({
-  name: z.string(), file: z.string(), reader: z.enum(['csv', 'jsonl', 'json', 'questions-js', 'evaluation-questions']), texts: z.array(z.string()),
+  name: z.string(), file: z.string(), reader: z.enum(['csv', 'jsonl', 'json', 'lines', 'templates', 'questions-js', 'evaluation-questions']), texts: z.array(z.string()),
   licence: z.string({ error: 'a set without a licence is refused' }), address: z.string(), citation: z.string().optional(),
 })
 const schema = z.strictObject({ title: z.string(), licence: z.string(), address: z.string(), method: z.string(), sets: z.array(set).min(1) })
 
 const questions = z.looseObject({ template: z.string(), held_out: z.record(z.string(), z.string()), fixtures: z.array(z.string()), harmless: z.array(z.string()) })
+
+const templated = z.looseObject({ templates: z.array(z.string()).min(1) })
 
 /** Of fewer content words than this a share says nothing. */
 const FEW_WORDS = 4
@@ -25,6 +29,17 @@ function textsAt (record: unknown, path: string): string[] {
   let values = [record]
   for (const name of path.split('.')) values = values.flatMap((value) => (value as Record<string, unknown> | null | undefined)?.[name] ?? [])
   return values.filter((text) => typeof text === 'string')
+}
+
+/** Of a file of templates and phrases, every phrase in every template, as they will be asked. */
+function asked (json: unknown): string[] {
+  const { templates } = templated.parse(json)
+  const phrases: string[] = []
+  const walk = (value: unknown, under: boolean): void => {
+    if (typeof value === 'string') { if (under) phrases.push(value) } else if (typeof value === 'object' && value !== null) for (const [name, one] of Object.entries(value)) walk(one, under || name === 'phrases')
+  }
+  walk(json, false)
+  return phrases.flatMap((phrase) => templates.map((template) => template.replace('{topic}', phrase)))
 }
 
 async function textsOf ({ file, reader, texts }: z.infer<typeof set>, path: string): Promise<string[]> {
@@ -37,7 +52,9 @@ async function textsOf ({ file, reader, texts }: z.infer<typeof set>, path: stri
     const { template, held_out: held, fixtures, harmless } = readChecked(path, 'a file of evaluation questions', questions)
     return [...[...Object.values(held), ...fixtures].map((topic) => template.replace('{topic}', topic)), ...harmless]
   }
+  if (reader === 'lines') return [...lines(path)].filter((line) => line.trim() !== '')
   const found: string[] = []
+  if (reader === 'templates') return asked(JSON.parse(readFileSync(path, 'utf8')))
   if (reader === 'json') found.push(...texts.flatMap((name) => textsAt(JSON.parse(readFileSync(path, 'utf8')), name)))
   else for await (const { record } of (reader === 'csv' ? readCsv : readJsonl)(path)) found.push(...texts.flatMap((name) => textsAt(record, name)))
   if (found.length === 0) throw new DatasetError(`${file} gave no text under ${texts.join(', ')}: nothing would be kept out of training. Correct the list of evaluation sets.`)
@@ -88,14 +105,19 @@ const listOf = (recipe: Recipe): { readonly file: string, readonly list: z.infer
   return { file, list: readChecked(file, 'a list of evaluation sets', schema) }
 }
 
-/** The files that the list names, for digests. */
-export const evaluationFiles = (recipe: Recipe): string[] => { const { file, list } = listOf(recipe); return list.sets.map((one) => resolve(dirname(file), one.file)) }
+/** Digests of what the list names, for whoever has to notice a change; null where there is nothing. */
+export function evaluationDigests (recipe: Recipe): Record<string, string | null> {
+  const { file, list } = listOf(recipe)
+  const digest = (path: string): string | null => existsSync(path) ? hash('sha256', readFileSync(path)) : null
+  return Object.fromEntries(list.sets.map((one) => [one.name, digest(resolve(dirname(file), one.file))]))
+}
 
 export async function readContamination (recipe: Recipe): Promise<Contamination> {
   const { file, list } = listOf(recipe)
   const found = new Contamination(recipe.decontaminate.n_gram, recipe.decontaminate.likeness)
   for (const one of list.sets) {
-    try { for (const text of await textsOf(one, resolve(dirname(file), one.file))) found.add(one.name, text) } catch (cause) {
+    const path = resolve(dirname(file), one.file)
+    try { for (const text of await textsOf(one, path)) found.add(one.name, text) } catch (cause) {
       if (cause instanceof DatasetError) throw cause
       throw new DatasetError(`The evaluation set ${one.name} (${one.file}) cannot be read: ${(cause as Error).message}. Nothing trains until it can be held against it.`, { cause })
     }

@@ -1,7 +1,5 @@
 /** Decontaminate: rows of train and validation that repeat an item of an evaluation set go, for both sides alike. */
-import { hash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { evaluationFiles, readContamination, type Contamination, type Hit } from './contamination.ts'
+import { evaluationDigests, readContamination, type Contamination, type Hit } from './contamination.ts'
 import { digestOf } from './recipe.ts'
 import { ENDS, type Example } from './rows.ts'
 import type { Stage } from './stage.ts'
@@ -21,7 +19,7 @@ export const decontaminate: Stage = {
   name: 'decontaminate',
   summary: 'out with what repeats an item of an evaluation set',
   after: ['augment'],
-  settings: (recipe) => ({ code: 1, ...recipe.decontaminate, list: digestOf(recipe, recipe.decontaminate.sets), sets: evaluationFiles(recipe).map((file) => hash('sha256', readFileSync(file))) }),
+  settings: (recipe) => ({ code: 1, ...recipe.decontaminate, list: digestOf(recipe, recipe.decontaminate.sets), sets: evaluationDigests(recipe) }),
   async run (job) {
     const sets = await readContamination(job.recipe)
     const dropped = new Set<string>()
