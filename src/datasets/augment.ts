@@ -33,7 +33,7 @@ export const augment: Stage = {
   name: 'augment',
   summary: 'instructions with answers of several sentences; counterfactual rows; neutral instructions',
   after: ['split'],
-  settings: (recipe) => ({ code: 3, seed: recipe.seed, ...recipe.compose, forms: digestOf(recipe, recipe.compose.forms), answers: recipe.compose.neutral && digestOf(recipe, recipe.compose.neutral.answers) }),
+  settings: (recipe) => ({ code: 4, seed: recipe.seed, ...recipe.compose, forms: digestOf(recipe, recipe.compose.forms), answers: recipe.compose.neutral && digestOf(recipe, recipe.compose.neutral.answers) }),
   async run (job) {
     const { recipe } = job
     const { clusters, lower } = await job.once('gathered', () => gathered(job))
