@@ -52,7 +52,7 @@ function prepare (folder: string, rows: number): void {
 
 const MB = 1024
 /** V8 takes what it may and tidies late; so it may little. */
-const HEAP = ['--max-old-space-size=200', '--max-semi-space-size=8']
+const HEAP = ['--max-old-space-size=64', '--max-semi-space-size=4']
 const [first = '', ...rest] = process.argv.slice(2)
 if (first === '--stage') {
   const [name, folder] = rest as [string, string]

@@ -22,8 +22,9 @@ export const decontaminate: Stage = {
   settings: (recipe) => ({ code: 1, ...recipe.decontaminate, list: digestOf(recipe, recipe.decontaminate.sets), sets: evaluationDigests(recipe) }),
   async run (job) {
     const sets = await readContamination(job.recipe)
-    const dropped = new Set<string>()
     job.mapParts<Example>('augment', (rows, out, count) => {
+      // a derived row stands in the part of its parent, behind it
+      const dropped = new Set<string>()
       for (const row of rows) {
         const hit = row.split === 'test' ? undefined : contaminated(row, sets)
         if (hit !== undefined) {
@@ -32,7 +33,7 @@ export const decontaminate: Stage = {
         } else if (row.parent !== null && dropped.has(row.parent)) count('dropped: with its parent')
         else { out.row(row); count(`${row.split}: rows`) }
       }
-    }, (rows) => { for (const row of rows) if (row.split !== 'test' && contaminated(row, sets)) dropped.add(row.id) })
+    })
     job.mustHave('train: rows')
   },
 }

@@ -10,7 +10,7 @@ import { STAGES } from '../../src/datasets/stages.ts'
 import { temporary } from '../helper.ts'
 
 export const LISTS = fileURLToPath(new URL('../../datasets/lists/', import.meta.url))
-const REPOSITORY_ANSWERS = fileURLToPath(new URL('../../training/data/base-answers.jsonl', import.meta.url))
+const ANSWERS = fileURLToPath(new URL('../../datasets/neutral/answers.jsonl', import.meta.url))
 
 export interface Given { readonly topic: string, readonly left: string, readonly right: string }
 
@@ -48,7 +48,7 @@ export function small (t: Test, bytes: string | Buffer, { recipe = {}, source = 
     name: 'small', version: '1', title: 'A small set', seed: 7, sides: { left: 'progressive', right: 'conservative' }, part_rows: 20, sources: ['sources/small.json'],
     clean: { toxic_words: list('toxic-words.json'), extreme_phrases: list('extreme-phrases.json'), false_claims: list('false-claims.json'), function_words: list('function-words.json') },
     pair: { families: list('topics.json') }, split: { validation: ['gambling'], test: ['space exploration'], always_train: ['taxation', 'healthcare'] },
-    compose: { forms: list('forms.json'), neutral: { answers: REPOSITORY_ANSWERS }, counterfactual: 0.3 }, decontaminate: { sets: list('evaluation-sets.json') }, ...recipe,
+    compose: { forms: list('forms.json'), neutral: { answers: ANSWERS }, counterfactual: 0.3 }, decontaminate: { sets: list('evaluation-sets.json') }, ...recipe,
   }))
   return { folder, file: join(folder, 'recipe.json'), work: join(folder, 'work'), recipe: () => readRecipe(join(folder, 'recipe.json')) }
 }
