@@ -32,14 +32,21 @@ export function sorted (names: string[]): string[] {
   return names
 }
 
+/** Nothing in it that JSON escapes. Ids, names and digests are such, and short: for them a call of JSON.stringify costs more than looking. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+const SHORT = 64
+
+const stringText = (value: string): string => value.length <= SHORT && PLAIN.test(value) ? `"${value}"` : JSON.stringify(value)
+
 /** Texts of objects that cannot change any more. */
 const frozen = new WeakMap<object, string>()
 
 /** Members that are undefined are left out, as JSON.stringify does. Throws RangeError for a number that JSON cannot hold. */
 export function canonical (value: unknown): string {
+  if (typeof value === 'string') return stringText(value)
   if (value === null || typeof value !== 'object') {
     if (typeof value === 'number' && !Number.isFinite(value)) throw new RangeError(`JSON cannot hold the number ${value}.`)
-    return JSON.stringify(value)
+    return typeof value === 'number' || typeof value === 'boolean' ? String(value) : JSON.stringify(value)
   }
   if (!Object.isFrozen(value)) return textOf(value)
   let text = frozen.get(value)

@@ -4,6 +4,7 @@ import type { Entry } from '../entry.ts'
 import { newRecordKey, RecordKeys, rewrap, seal, unwrap, wrap, type RecordKey } from '../seal/seal.ts'
 import { keyringOf, type Keyring } from '../seal/keyring.ts'
 import { randomPooled } from '../../random.ts'
+import { Rows } from './rows.ts'
 
 /** Leaves that one rewrapping looks at: some 10 ms in which groups wait. */
 const REWRAP_LEAVES = 1000
@@ -24,7 +25,7 @@ export function subjectKey (db: DatabaseSync, ring: Keyring): Uint8Array {
 
 export class Sealing {
   readonly #db: DatabaseSync
-  readonly #insert: StatementSync
+  readonly #payloads: Rows
   readonly #meta: StatementSync
   #ring: Keyring
   #keys: RecordKeys
@@ -36,7 +37,7 @@ export class Sealing {
     this.#db = db
     this.#ring = ring
     this.#keys = new RecordKeys(ring.current)
-    this.#insert = db.prepare('INSERT INTO payload (idx, salt, bytes, kek, wrapped, tenant, subject) VALUES (?, ?, ?, ?, ?, ?, ?)')
+    this.#payloads = new Rows(db, 'payload', ['idx', 'salt', 'bytes', 'kek', 'wrapped', 'tenant', 'subject'])
     this.#meta = db.prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)')
     const legacy = read(db, 'keks') === null && db.prepare('SELECT 1 FROM payload LIMIT 1').get() !== undefined
     const inUse = legacy ? [UNSEALED] : keksInUse(db)
@@ -66,8 +67,14 @@ export class Sealing {
     const record = begin ?? id
     if (this.#last?.call !== call || this.#last.record !== record) this.#last = { call, record, key: this.#keys.next() }
     const { key } = this.#last
-    this.#insert.run(index, salt, seal(key, id, payload!), key.kek, key.wrapped, tenant, subject)
+    this.#payloads.add(index, salt, seal(key, id, payload!), key.kek, key.wrapped, tenant, subject)
   }
+
+  /** Writes what was inserted; the leaves stand by then. */
+  flush (): void { this.#payloads.flush() }
+
+  /** After an error: nothing of the group is written any more. */
+  forget (): void { this.#payloads.forget() }
 
   /** Before a group: a number of a call comes round again after a restart of whoever counts. */
   begin (): void { this.#last = null }

@@ -11,6 +11,7 @@ import { checkpointText, signNote, type Signer } from '../note.ts'
 import { leafOf } from '../record.ts'
 import type { Keyring } from '../seal/keyring.ts'
 import { Effects } from './effects.ts'
+import { Rows } from './rows.ts'
 import { Sealing } from './sealing.ts'
 
 /** Where tests let a commit fail: before it happened, or after it did (an error that came too late). */
@@ -41,7 +42,7 @@ export class Sequencer {
   readonly #db: DatabaseSync
   readonly #clock: () => number
   readonly #faults: Faults
-  readonly #insertLeaf: StatementSync
+  readonly #leaves: Rows
   readonly #sealing: Sealing
   readonly #effects: Effects
   /** Bytes were removed in this transaction. */
@@ -69,7 +70,7 @@ export class Sequencer {
     this.#clock = clock
     this.#faults = faults
     this.#signer = signer
-    this.#insertLeaf = db.prepare('INSERT INTO leaf (idx, id, hash, entry, t, type, key, key_seq, perspective, status, begin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    this.#leaves = new Rows(db, 'leaf', ['idx', 'id', 'hash', 'entry', 't', 'type', 'key', 'key_seq', 'perspective', 'status', 'begin'])
     this.#open = db.prepare('INSERT INTO open_record (id, missing) VALUES (?, ?)')
     this.#close = db.prepare('DELETE FROM open_record WHERE id = ? AND missing <= 1')
     this.#lessen = db.prepare('UPDATE open_record SET missing = missing - 1 WHERE id = ?')
@@ -154,6 +155,7 @@ export class Sequencer {
     this.#removed = false
     this.#sealing.begin()
     const placed = entries.map((entry, place) => this.#insert(entry, time, entries[place + 1] ?? null))
+    this.#flush()
     this.#sign()
     this.#commit()
     if (this.#removed) this.#effects.forget()
@@ -171,14 +173,28 @@ export class Sequencer {
     const index = this.#size++
     const keySeq = entry.key === null ? null : this.#nextKeySeq(entry.key)
     const { bytes, hash } = leafOf(entry.template, keySeq, time)
-    this.#insertLeaf.run(index, entry.id, hash, bytes, time, entry.type, entry.key, keySeq, entry.perspective, entry.status, entry.begin)
+    this.#leaves.add(index, entry.id, hash, bytes, time, entry.type, entry.key, keySeq, entry.perspective, entry.status, entry.begin)
     this.#edge.append(hash, (level, at, root) => { if (level % KEPT_EVERY === 0) this.#insertNode.run(level, at, root) })
     if (entry.payload) this.#sealing.insert(index, entry)
-    if (entry.effect !== null) this.#affect(JSON.parse(entry.effect) as StoreEffect)
+    if (this.#leaves.full) this.#flush()
+    if (entry.effect !== null) {
+      // it may be on what stands before it in this group
+      this.#flush()
+      this.#affect(JSON.parse(entry.effect) as StoreEffect)
+    }
     // a begin whose only end follows in the same call was never open to anyone
-    if (entry.choices > 0 && !(entry.choices === 1 && next?.begin === entry.id && next.call === entry.call)) this.#open.run(entry.id, entry.choices)
-    else if (entry.begin !== null && this.#close.run(entry.begin).changes === 0) this.#lessen.run(entry.begin)
+    if (entry.choices > 0 && !(entry.choices === 1 && next?.begin === entry.id && next.call === entry.call)) {
+      // a begin that is in the log already is to be found out as such, and not by its place among the open ones
+      this.#flush()
+      this.#open.run(entry.id, entry.choices)
+    } else if (entry.begin !== null && this.#close.run(entry.begin).changes === 0) this.#lessen.run(entry.begin)
     return { index, keySeq, hash }
+  }
+
+  /** The leaves first, for their payloads name them. */
+  #flush (): void {
+    this.#leaves.flush()
+    this.#sealing.flush()
   }
 
   #affect (effect: StoreEffect): void {
@@ -201,6 +217,8 @@ export class Sequencer {
   /** After an error it is unknown what was kept: undo what can be undone, and count again from the store. */
   #rollBack (): void {
     try { if (this.#db.isTransaction) this.#db.exec('ROLLBACK') } catch { /* SQLite rolled back by itself */ }
+    this.#leaves.forget()
+    this.#sealing.forget()
     this.#keySeqs.clear()
     try { this.#reload() } catch { /* the store cannot even be read: the next group fails likewise and reloads */ }
   }
