@@ -53,6 +53,7 @@ export const collect: Stage = {
     const { part_rows: size, sources } = job.recipe
     const used = new Map<string, number>()
     let [part, rows, total] = [0, [] as (Collected | string)[], 0]
+    let firstEmpty = ''
     const flush = (): void => {
       if (rows.length === 0) return
       const batch = rows
@@ -78,7 +79,9 @@ export const collect: Stage = {
           seen ||= skip === undefined
           const number = used.get(source.name)! + 1
           used.set(source.name, number)
-          rows.push(skip ?? collected(source, fields, `${source.name}:${number}`, record))
+          const made = skip ?? collected(source, fields, `${source.name}:${number}`, record)
+          if (firstEmpty === '' && typeof made === 'string' && made.endsWith('empty')) firstEmpty = ` The first is ${at(file, row)}: ${made}.`
+          rows.push(made)
           if (rows.length === size) flush()
           if (++total % 4096 === 0) job.report('rows', total, 0)
         }
@@ -86,7 +89,7 @@ export const collect: Stage = {
     }
     flush()
     const counts = job.counts()
-    for (const end of ENDS) if (!counts[`${end} texts`]) throw new DatasetError(`The ${end} side is empty: ${total} rows were read from ${sources.join(', ')} and none holds a text of it. ${JSON.stringify(counts)}`)
+    for (const end of ENDS) if (!counts[`${end} texts`]) throw new DatasetError(`The ${end} side is empty: ${total} rows were read from ${sources.join(', ')} and none holds a text of it.${firstEmpty} ${JSON.stringify(counts)}`)
     job.report('rows', total, total)
   },
 }

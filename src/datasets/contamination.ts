@@ -8,7 +8,7 @@ import { lines } from './parts.ts'
 import { readCsv } from './readers/csv.ts'
 import { readJsonl } from './readers/jsonl.ts'
 import { pathIn, readChecked, type Recipe } from './recipe.ts'
-import { contentWords, words } from './text.ts'
+import { contentWords, tidy, words } from './text.ts'
 import { StatementIndex } from './topics/statement-index.ts'
 
 const set = z.strictObject({
@@ -39,10 +39,10 @@ function asked (json: unknown): string[] {
     if (typeof value === 'string') { if (under) phrases.push(value) } else if (typeof value === 'object' && value !== null) for (const [name, one] of Object.entries(value)) walk(one, under || name === 'phrases')
   }
   walk(json, false)
-  return phrases.flatMap((phrase) => templates.map((template) => template.replace('{topic}', phrase)))
+  return phrases.flatMap((phrase) => templates.map((template) => template.replace('{topic}', () => phrase)))
 }
 
-async function textsOf ({ file, reader, texts }: z.infer<typeof set>, path: string): Promise<string[]> {
+async function textsOf ({ reader, texts }: z.infer<typeof set>, path: string): Promise<string[]> {
   if (reader === 'questions-js') {
     // a script that assigns a JSON array: read, never run
     const source = readFileSync(path, 'utf8')
@@ -50,14 +50,16 @@ async function textsOf ({ file, reader, texts }: z.infer<typeof set>, path: stri
   }
   if (reader === 'evaluation-questions') {
     const { template, held_out: held, fixtures, harmless } = readChecked(path, 'a file of evaluation questions', questions)
-    return [...[...Object.values(held), ...fixtures].map((topic) => template.replace('{topic}', topic)), ...harmless]
+    return [...[...Object.values(held), ...fixtures].map((topic) => template.replace('{topic}', () => topic)), ...harmless]
   }
   if (reader === 'lines') return [...lines(path)].filter((line) => line.trim() !== '')
-  const found: string[] = []
   if (reader === 'templates') return asked(JSON.parse(readFileSync(path, 'utf8')))
-  if (reader === 'json') found.push(...texts.flatMap((name) => textsAt(JSON.parse(readFileSync(path, 'utf8')), name)))
-  else for await (const { record } of (reader === 'csv' ? readCsv : readJsonl)(path)) found.push(...texts.flatMap((name) => textsAt(record, name)))
-  if (found.length === 0) throw new DatasetError(`${file} gave no text under ${texts.join(', ')}: nothing would be kept out of training. Correct the list of evaluation sets.`)
+  if (reader === 'json') {
+    const json = JSON.parse(readFileSync(path, 'utf8')) as unknown
+    return texts.flatMap((name) => textsAt(json, name))
+  }
+  const found: string[] = []
+  for await (const { record } of (reader === 'csv' ? readCsv : readJsonl)(path)) found.push(...texts.flatMap((name) => textsAt(record, name)))
   return found
 }
 
@@ -77,8 +79,10 @@ export class Contamination {
     this.#index = new StatementIndex(likeness)
   }
 
-  add (name: string, text: string): void {
-    const item = this.#items.push({ set: name, text }) - 1
+  /** Quotes and odd spaces made plain first, here and in `find`: rows are so already, evaluation sets and feedback are not. */
+  add (name: string, given: string): void {
+    const text = tidy(given)
+    const item = this.#items.push({ set: name, text: given }) - 1
     this.sizes[name] = (this.sizes[name] ?? 0) + 1
     const all = words(text)
     for (let i = 0; i + this.#gram <= all.length; i++) this.#grams.set(all.slice(i, i + this.#gram).join(' '), item)
@@ -86,7 +90,8 @@ export class Contamination {
     if (contentWords(text).size >= FEW_WORDS) this.#indexed[this.#index.add(text)] = item
   }
 
-  find (text: string): Hit | undefined {
+  find (given: string): Hit | undefined {
+    const text = tidy(given)
     const all = words(text)
     const said = (item: number, by: string): Hit => ({ ...this.#items[item]!, by })
     const same = this.#short.get(all.join(' '))
@@ -117,10 +122,14 @@ export async function readContamination (recipe: Recipe): Promise<Contamination>
   const found = new Contamination(recipe.decontaminate.n_gram, recipe.decontaminate.likeness)
   for (const one of list.sets) {
     const path = resolve(dirname(file), one.file)
-    try { for (const text of await textsOf(one, path)) found.add(one.name, text) } catch (cause) {
+    let texts: string[]
+    try { texts = (await textsOf(one, path)).filter((text) => words(text).length > 0) } catch (cause) {
       if (cause instanceof DatasetError) throw cause
       throw new DatasetError(`The evaluation set ${one.name} (${one.file}) cannot be read: ${(cause as Error).message}. Nothing trains until it can be held against it.`, { cause })
     }
+    // whatever the reader: a set that is read as empty would keep nothing out, and nobody would notice
+    if (texts.length === 0) throw new DatasetError(`The evaluation set ${one.name} (${one.file}) gave no text${one.texts.length > 0 ? ` under ${one.texts.join(', ')}` : ''}, read as ${one.reader}: nothing would be kept out of training. Correct the list of evaluation sets.`)
+    for (const text of texts) found.add(one.name, text)
   }
   return found
 }

@@ -5,9 +5,9 @@ import { ENDS, type Example } from './rows.ts'
 import type { Stage } from './stage.ts'
 import { sentences } from './text.ts'
 
-/** The first text of a row that an evaluation set holds. */
+/** The first text of a row that an evaluation set holds. Answers count whole too: an item may run over the end of a sentence. */
 export function contaminated (row: Example, sets: Contamination): Hit | undefined {
-  const texts = [...row.prompt.map((turn) => turn.content), ...ENDS.flatMap((end) => sentences(row[end]))]
+  const texts = [...row.prompt.map((turn) => turn.content), ...ENDS.flatMap((end) => [row[end], ...sentences(row[end])])]
   for (const text of texts) {
     const hit = sets.find(text)
     if (hit !== undefined) return hit
@@ -19,7 +19,7 @@ export const decontaminate: Stage = {
   name: 'decontaminate',
   summary: 'out with what repeats an item of an evaluation set',
   after: ['augment'],
-  settings: (recipe) => ({ code: 1, ...recipe.decontaminate, list: digestOf(recipe, recipe.decontaminate.sets), sets: evaluationDigests(recipe) }),
+  settings: (recipe) => ({ code: 2, ...recipe.decontaminate, list: digestOf(recipe, recipe.decontaminate.sets), sets: evaluationDigests(recipe) }),
   async run (job) {
     const sets = await readContamination(job.recipe)
     job.mapParts<Example>('augment', (rows, out, count) => {

@@ -47,8 +47,8 @@ t.test('a column that is not there', async (t) => {
   await stops(t, small(t, good, { source: { fields: { topic: 'topic', left: 'left', right: 'r' } } }), 'collect', /names a column "left", and the file has topic, l, r/)
 })
 
-t.test('an empty side', async (t) => {
-  await stops(t, small(t, csv(pairs().map((row) => ({ ...row, right: '' })))), 'collect', /The left side is empty|The right side is empty/)
+t.test('an empty side: the row where it begins', async (t) => {
+  await stops(t, small(t, csv(pairs().map((row) => ({ ...row, right: '' })))), 'collect', /The (left|right) side is empty: .*The first is .*small\.csv, row 2: right side empty/)
 })
 
 t.test('nothing left after cleaning', async (t) => {

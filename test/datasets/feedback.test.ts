@@ -5,6 +5,8 @@ import t, { type Test } from 'tap'
 import { KeyGuard, PromptGuard } from '../../src/datasets/feedback/guard.ts'
 import { readGiven } from '../../src/datasets/feedback/given.ts'
 import type { Gateway } from '../../src/datasets/gateway.ts'
+import { feedbackRows, type FeedbackReport } from '../../src/datasets/feedback/rows.ts'
+import { readRecipe } from '../../src/datasets/recipe.ts'
 import { REAL, run } from '../cli/run.ts'
 import { answer } from '../fixtures/upstream.ts'
 import { build, QUESTION, temporary, type Built } from '../helper.ts'
@@ -68,7 +70,7 @@ t.test('from answers that people judged to rows that train, with consent and pro
   t.equal(readFileSync(join(out, 'report.json'), 'utf8'), before, 'the same rows give the same files')
 })
 
-t.test('erased transcripts, a wrong key and nothing to train on: said, and nothing is written', async (t) => {
+t.test('a wrong key, a gateway that is not there and nothing to train on: said, and nothing is written', async (t) => {
   const gateway = await build(t)
   const out = join(temporary(t), 'feedback')
   const args = ['datasets', 'feedback', out, '--base-url', gateway.url, '--recipe', RECIPE, ...keys(t, gateway)]
@@ -93,6 +95,54 @@ t.test('an export that was cut off, counts wrongly or holds something else is re
   await t.rejects(read(lines(row)), { message: /cut off after 1 rows/ })
   await t.rejects(read(lines(row, '{"manifest":{"rows":2}}')), { message: /gave 1 rows and says that they are 2/ })
   await t.rejects(read(lines(row, '{"id":3}')), { message: /row 2: wanted a row of feedback/ })
+})
+
+t.test('one key that says the most has no more rows than it may, through the command; the report shows each share by pseudonym', async (t) => {
+  const gateway = await build(t)
+  const loud = []
+  for (let i = 0; i < 6; i++) {
+    gateway.upstreams.progressive.reply(answer({ content: `A toll of ${i + 2} coins would be fair to those who live there.` }))
+    loud.push(await ask(gateway, { perspective: 'progressive', messages: [{ role: 'user', content: `How would you pay for bridge number ${i + 2} in a small town?` }] }))
+  }
+  for (const record of loud) await say(gateway, { record, rating: 'good', consent: true })
+  const out = join(temporary(t), 'feedback')
+  const ran = await run(REAL, ['datasets', 'feedback', out, '--base-url', gateway.url, '--recipe', RECIPE, '--most-per-key', '2', ...keys(t, gateway)])
+  t.equal(ran.code, 0, ran.err)
+  t.equal(rowsOf(join(out, 'progressive.kto.jsonl')).length, 2)
+  t.match(JSON.parse(readFileSync(join(out, 'report.json'), 'utf8')), { given: 6, limits: { perKey: 2 }, dropped: { 'more than one key may say': 4 }, keys: [{ key: /^k_/, given: 6, kept: 2 }], largest_share: 1 })
+})
+
+const RECORD = '01a21347-a7ef-714d-8f7d-005612756a46'
+/** What the rows of feedback become where their transcript is this, or why there are none. */
+async function rowsFrom (t: Test, given: readonly object[], transcript: (record: string) => object): Promise<{ report: FeedbackReport, folder: string }> {
+  const folder = join(temporary(t), 'feedback')
+  const auditor: Gateway = { ...lines(), get: async (path: string) => transcript(path.split('/').at(-1)!) }
+  const admin = lines(...given.map((one) => JSON.stringify(one)), JSON.stringify({ manifest: { rows: given.length } }))
+  const report = await feedbackRows({ admin, auditor, recipe: readRecipe(RECIPE), limits: { perKey: 200, perPrompt: 20, perKeyAndPrompt: 2 }, report: () => {} }, folder)
+  return { report, folder }
+}
+const spoken = (content: string, question = 'How would you pay for bridges?') => ({ leaf: 'a', payload: { state: 'present', text: JSON.stringify({ messages: [{ role: 'user', content: question }] }) }, ends: [{ leaf: 'b', payload: { state: 'present', text: JSON.stringify({ choices: [{ index: 0, message: { content } }, { index: 1, message: { content: 'A bond would be fair.' } }] }) } }] })
+const rated = (over: object = {}): object => ({ ...JSON.parse(row), about: { record: RECORD, choice: 0, perspective: 'progressive', adapter_sha256: null }, ...over })
+
+t.test('what was exported without consent, of a transcript that is gone, or with somebody\'s address in it, whether liked or not, never trains', async (t) => {
+  const of = async (given: object, transcript: object): Promise<void> => { await rowsFrom(t, [given], () => transcript) }
+  for (const [given, transcript, why] of [
+    [rated({ consent: false }), spoken('A toll would be fair.'), 'without consent'],
+    [rated({ consent_version: null }), spoken('A toll would be fair.'), 'without consent'],
+    [rated(), { ...spoken('A toll.'), payload: { state: 'erased', text: null } }, 'its transcript is erased'],
+    [rated(), { ...spoken('A toll.'), ends: [] }, 'the answer is empty'],
+    [rated({ rating: 'bad' }), spoken('Write to joan.doe@example.org about the toll.'), 'personal data'],
+    [rated({ rating: 'bad' }), spoken('How can I kill a Python process?'), 'an evaluation item'],
+    [{ ...rated(), kind: 'choice', preferred: { record: RECORD, choice: 1, perspective: 'progressive', adapter_sha256: null }, over: { record: RECORD, choice: 0, perspective: 'progressive', adapter_sha256: null } }, spoken('Write to joan.doe@example.org about the toll.'), 'personal data'],
+    [{ ...rated(), kind: 'choice', preferred: { record: RECORD, choice: 1, perspective: 'progressive', adapter_sha256: null }, over: { record: RECORD, choice: 0, perspective: 'progressive', adapter_sha256: null } }, spoken('A bond would be fair.'), 'both answers are the same'],
+  ] as const) await t.rejects(of(given, transcript), { name: 'DatasetError', message: new RegExp(`No row is left of 1 with consent: .*"${why}":1.*Nothing was written`) }, why)
+})
+
+t.test('one question has no more rows than it may, however many keys speak of it', async (t) => {
+  const given = Array.from({ length: 30 }, (_, i) => rated({ id: `row ${i}`, key: `k${i}` }))
+  const { report, folder } = await rowsFrom(t, given, () => spoken('A toll would be fair to those who live there.'))
+  t.match(report, { given: 30, rows: { 'progressive.kto': 20 }, dropped: { 'more than one question may have': 10 } })
+  t.equal(rowsOf(join(folder, 'provenance.jsonl')).length, 20)
 })
 
 t.test('one key cannot flood: what stays is bounded by key and by question, and who was fast gains nothing', async (t) => {

@@ -36,6 +36,15 @@ for (const codec of ['snappy', 'gzip', 'zstd', 'brotli', 'none']) {
   })
 }
 
+t.test('JSON lines and Parquet that are broken: the file and the row, and another encoding in an archive too', async (t) => {
+  await t.rejects(read(t, 'jsonl', 'a.jsonl', '{"a":1}\n\n{"a":'), { message: /a\.jsonl, row 3: wanted a JSON object, came "\{\\"a\\":"/ })
+  await t.rejects(read(t, 'reddit', 'a.jsonl', '{"body":"x"}\n["y"]'), { message: /a\.jsonl, row 2: wanted a JSON object, came \["y"\]/ })
+  await t.rejects(read(t, 'jsonl', 'a.jsonl.gz', gzipSync(Buffer.from('{"a":"é"}', 'latin1'))), { message: /a\.jsonl\.gz, row 1 or soon after: wanted UTF-8/ })
+  await t.rejects(read(t, 'jsonl', 'a.jsonl.gz', gzipSync('{"a":1}\n'.repeat(9999)).subarray(0, 60)), { message: /cannot be read or unpacked after row \d+: .*Fetch it again/ })
+  await t.rejects(read(t, 'parquet', 'a.parquet', 'no Parquet at all'), { message: /a\.parquet cannot be read as Parquet/ })
+  await t.rejects(read(t, 'articles', 'a.docx', 'x'), { message: /wanted Parquet, JSON lines, CSV or TSV, by its name/ })
+})
+
 t.test('a Hugging Face data set on disk: Parquet shards and the card, whose licence must be the declared one', async (t) => {
   const folder = temporary(t)
   mkdirSync(join(folder, 'set/data'), { recursive: true })
@@ -91,10 +100,11 @@ t.test('abstracts: arXiv and OpenAlex; only those whose own licence allows it', 
     { abstract: 'We study\n minimum wages.', license: 'http://creativecommons.org/licenses/by/4.0/', 'journal-ref': 'J. of A' },
     { abstract: 'Ours.', license: 'http://arxiv.org/licenses/nonexclusive-distrib/1.0/' },
     { abstract_inverted_index: { effects: [1], 'of': [2], The: [0], tariffs: [3] }, primary_location: { license: 'cc-by', source: { display_name: 'Review B' } }, primary_topic: { display_name: 'Trade' } },
-    { abstract: 'No copying for money.', license: 'cc-by-nc' }, { abstract: 'None.' }, { title: 'no abstract', license: 'cc0' }))
+    { abstract: 'No copying for money.', license: 'cc-by-nc' }, { abstract: 'None.' }, { title: 'no abstract', license: 'cc0' },
+    { abstract: 'Alike only.', license: 'http://creativecommons.org/licenses/by-sa/4.0/' }, { abstract: 'Everybody\'s.', license: 'http://creativecommons.org/licenses/publicdomain/' }))
   t.same(rows, [
     { text: 'We study minimum wages.', venue: 'J. of A', topic: '' }, 'its own licence does not allow it', { text: 'The effects of tariffs', venue: 'Review B', topic: 'Trade' },
-    'its own licence does not allow it', 'its own licence does not allow it', 'no abstract',
+    'its own licence does not allow it', 'its own licence does not allow it', 'no abstract', 'its own licence does not allow it', { text: 'Everybody\'s.', venue: '', topic: '' },
   ])
 })
 

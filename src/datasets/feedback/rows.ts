@@ -59,11 +59,13 @@ export async function feedbackRows ({ admin, auditor, recipe, limits, report }: 
   const lists = readLists(recipe)
   const sets = await readContamination(recipe)
   const prompts = new PromptGuard(limits)
-  const unfit = (transcript: Transcript, learned: readonly string[]): string | undefined => {
+  // what is unlearned stands in the file as well: only the lists are for what is learned alone
+  const unfit = (transcript: Transcript, learned: readonly string[], unlearned: readonly string[]): string | undefined => {
     const asked = transcript.messages.map(({ content }) => content)
-    if ([...asked, ...learned].some((text) => personalData(text) !== undefined)) return 'personal data'
+    const answers = [...learned, ...unlearned]
+    if ([...asked, ...answers].some((text) => personalData(text) !== undefined)) return 'personal data'
     if (learned.some((text) => lists.findings(tidy(text)).length > 0)) return 'toxic, extreme or false by the lists'
-    if (asked.some((text) => sets.find(text) !== undefined) || learned.some((text) => sentences(text).some((one) => sets.find(one) !== undefined))) return 'an evaluation item'
+    if ([...asked, ...answers.flatMap((text) => [text, ...sentences(text)])].some((text) => sets.find(text) !== undefined)) return 'an evaluation item'
     return undefined
   }
 
@@ -77,7 +79,7 @@ export async function feedbackRows ({ admin, auditor, recipe, limits, report }: 
     const row = { id: one.id, prompt: transcript.messages }
     const said = (content: string): object[] => [{ role: 'assistant', content }]
     if (one.kind === 'rating') {
-      const wrong = unfit(transcript, one.rating === 'good' ? [answer] : [])
+      const wrong = one.rating === 'good' ? unfit(transcript, [answer], []) : unfit(transcript, [], [answer])
       return wrong ?? { perspective: first.perspective, kind: 'kto', prompt, row: { ...row, completion: said(answer), label: one.rating === 'good' } }
     }
     const second = one.over.record === first.record ? transcript : await readTranscript(auditor, one.over.record)
@@ -86,7 +88,7 @@ export async function feedbackRows ({ admin, auditor, recipe, limits, report }: 
     const rejected = second.answer(one.over.choice)?.trim()
     if (!rejected) return 'the answer is empty'
     if (rejected === answer) return 'both answers are the same'
-    return unfit(transcript, [answer]) ?? { perspective: first.perspective, kind: 'dpo', prompt, row: { ...row, chosen: said(answer), rejected: said(rejected) } }
+    return unfit(transcript, [answer], [rejected]) ?? { perspective: first.perspective, kind: 'dpo', prompt, row: { ...row, chosen: said(answer), rejected: said(rejected) } }
   }
 
   const making = `${folder}.tmp`

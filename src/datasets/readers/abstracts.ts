@@ -2,8 +2,9 @@
 import { readJsonl } from './jsonl.ts'
 import type { Read } from './read.ts'
 
-const FREE = /cc[-_ ]?(by|0)\b|creativecommons\.org\/(licenses\/by|publicdomain)|public[- ]domain|^cc-by$|pd$/i
-const RESERVED = /nc|nd/i
+const FREE = /cc[-_ ]?(by|0)\b|creativecommons\.org\/(licenses\/by|(licenses\/)?publicdomain)|public[- ]domain|^cc-by$|pd$/i
+/** Share-alike is left out too: what is made of it would have to be given on under the same terms. */
+const RESERVED = /\b(nc|nd|sa)\b/i
 
 type Json = Readonly<Record<string, unknown>>
 const within = (value: unknown, ...names: readonly string[]): unknown => names.reduce<unknown>((at, name) => (at as Json | null | undefined)?.[name], value)
