@@ -21,7 +21,7 @@ export interface CacheCounts { readonly kept: number, readonly errors: number }
 /**
  * - `get` returns what `set` was given for the same key, or nothing; never another key's, never one past its ttl;
  * - bounded; when in doubt an entry is dropped: a cache that is full, slow, spoilt or down costs speed, never correctness;
- * - `get` and `set` never reject and wait at most a tenth of a second; a store that is known to be down is not waited for at all.
+ * - `get` and `set` never reject; `get` waits at most a tenth of a second, `set`, which no answer waits for, half of one; a store that is known to be down is not waited for at all.
  */
 export interface Cache {
   get (key: string): Promise<KeptAnswer | undefined> | KeptAnswer | undefined
@@ -77,7 +77,8 @@ export interface FlightCounts { readonly called: number, readonly collapsed: num
  * - whoever joins a stream late gets it from its first chunk; a slow reader does not slow the others, within bounds;
  * - leaving (`signal`) takes only oneself: the call's own signal is aborted when nobody is left;
  * - whole answers and streams of one key share one call;
- * - a replica that dies while it calls delays the others by its lease, no more; one that fails lets the next call; a store that is down means that each replica calls for itself.
+ * - a replica that dies while it calls delays the others by its lease, no more; one that fails lets the next call; a store that is slow is waited for
+ *   up to half a second, since a call costs more; one that is down or hangs for longer means that each replica calls for itself.
  */
 export interface Flights {
   whole (ask: Ask, call: (signal: AbortSignal) => Promise<Wire>, signal: AbortSignal): Promise<Flown<Wire>>

@@ -43,7 +43,8 @@ export interface ClaimRooms {
 }
 
 export function redisClaims ({ link, names, read, leaseMs = LEASE_MS }: ClaimRooms): Claims {
-  const ask = <T>(command: (redis: Scripted, named: Names) => Promise<T>): Promise<T | undefined> => link.ask((redis, life) => command(redis as Scripted, names(life)))
+  // a call of the expert's costs more than the longest wait for a Redis that is slow
+  const ask = <T>(command: (redis: Scripted, named: Names) => Promise<T>): Promise<T | undefined> => link.insist((redis, life) => command(redis as Scripted, names(life)))
 
   /** Renewed until it is given back, or somebody else's. */
   function held (place: string, token: string): Claim {

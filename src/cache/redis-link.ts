@@ -9,11 +9,18 @@ export const WAIT_MS = 75
 
 /** While it is in doubt it is asked so often whether it is there, by nobody's request. */
 const PROBE_MS = 100
+
+/** How long a Redis that is slow, not gone, is waited for by what costs more to do without. It is one that hangs after that. */
+export const PATIENCE_MS = 500
 const AGAIN_MS = 1000
 
 export interface RedisLink {
   /** Undefined, never an error: Redis is down, slow, or refused the command. `life` names this run of the server: what an earlier one left on its disk is not to be served. */
   ask<T> (command: (redis: Redis, life: string) => Promise<T>, waitMs?: number): Promise<T | undefined>
+  /** The same for what costs more to do without than to wait for: also while Redis owes a reply, until it has owed it for PATIENCE_MS. */
+  insist<T> (command: (redis: Redis, life: string) => Promise<T>): Promise<T | undefined>
+  /** Whether it is worth insisting: Redis answers, or has not owed a reply for so long yet. */
+  patient (): boolean
   /** Resolves when Redis can be asked again, or after `ms`. */
   back (ms: number): Promise<void>
   up (): boolean
@@ -36,6 +43,8 @@ export interface LinkOptions {
 export function redisLink ({ redis, scripts, waitMs: usual = WAIT_MS }: LinkOptions): RedisLink {
   let life: string | undefined
   let suspect = false
+  /** Since when it owes a reply, while it is in doubt. */
+  let doubted = 0
   let errors = 0
   let closed = false
   const waiting = new Set<() => void>()
@@ -61,10 +70,11 @@ export function redisLink ({ redis, scripts, waitMs: usual = WAIT_MS }: LinkOpti
   }
 
   /** It owes a reply, or failed: nobody is to wait for it before it has answered something. */
-  function doubt (): void {
+  function doubt (asked: number): void {
     errors++
     if (suspect) return
     suspect = true
+    doubted = asked
     probe()
   }
 
@@ -83,39 +93,44 @@ export function redisLink ({ redis, scripts, waitMs: usual = WAIT_MS }: LinkOpti
 
   const up = (): boolean => life !== undefined && !suspect
 
+  const patience = (): number => life === undefined ? 0 : suspect ? PATIENCE_MS - (performance.now() - doubted) : PATIENCE_MS
+
+  function ask<T> (command: (redis: Redis, life: string) => Promise<T>, now: string, waitMs: number): Promise<T | undefined> {
+    return new Promise((resolve) => {
+      let owed = true
+      const asked = performance.now()
+      const timer = setTimeout(() => {
+        // where it was this process that had no time, the reply is there by now: it is read first
+        setImmediate(() => {
+          if (!owed) return
+          doubt(asked)
+          resolve(undefined)
+        })
+      }, waitMs)
+      command(redis, now).then((reply) => {
+        owed = false
+        clearTimeout(timer)
+        if (suspect) trust()
+        resolve(reply)
+      }, (error: Error) => {
+        owed = false
+        clearTimeout(timer)
+        // a refusal is an answer
+        if (error.name === 'ReplyError') errors++
+        else doubt(asked)
+        resolve(undefined)
+      })
+    })
+  }
+
   return {
     up,
     errors: () => errors,
     spoilt () { errors++ },
     closed: () => closed,
-    ask (command, waitMs = usual) {
-      const now = life
-      if (now === undefined || suspect) return Promise.resolve(undefined)
-      return new Promise((resolve) => {
-        let owed = true
-        const timer = setTimeout(() => {
-          // where it was this process that had no time, the reply is there by now: it is read first
-          setImmediate(() => {
-            if (!owed) return
-            doubt()
-            resolve(undefined)
-          })
-        }, waitMs)
-        command(redis, now).then((reply) => {
-          owed = false
-          clearTimeout(timer)
-          if (suspect) trust()
-          resolve(reply)
-        }, (error: Error) => {
-          owed = false
-          clearTimeout(timer)
-          // a refusal is an answer
-          if (error.name === 'ReplyError') errors++
-          else doubt()
-          resolve(undefined)
-        })
-      })
-    },
+    ask: (command, waitMs = usual) => up() ? ask(command, life!, waitMs) : Promise.resolve(undefined),
+    insist: (command) => patience() > 0 ? ask(command, life!, Math.max(usual, patience())) : Promise.resolve(undefined),
+    patient: () => patience() > 0,
     back (ms) {
       if (up()) return Promise.resolve()
       return new Promise((resolve) => {

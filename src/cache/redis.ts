@@ -127,12 +127,13 @@ export function redisCache ({ redis, namespace, waitMs, forgetWithinMs = FORGET_
       return answer
     },
     set (key, answer, ttlSeconds) {
-      if (!link.up()) return false
+      if (!link.patient()) return false
       const tags = tagLine(answer.tags)
       const text = JSON.stringify({ ...answer, ttlSeconds })
       if (text.length > ENTRY_BYTES || tags.length >= TAGS_BYTES) return false
       const sealed = Buffer.concat([Buffer.from(`${tags}\n`), seal(key, text)])
-      return link.ask((client, life) => {
+      // nobody's answer waits for it, and without it the next who asks would be a call
+      return link.insist((client, life) => {
         const names = named(life)
         return scripted(client).plxSet(names.key(placeOf(key)), names.value(answer.source), answer.source, sealed, Math.max(1, Math.ceil(ttlSeconds * 1000)), ...answer.tags.map(names.guard))
       }).then((reply) => {
