@@ -188,9 +188,9 @@ function numberOf (disclosure: Disclosure): number {
 
 const alone = (voice: Voice): Cast => ({ disclosure: voice.disclosure, voices: [voice], summary: null })
 
-/** By the declarations too: a release changes what is said of the same weights, the base's among them. */
+/** By all that the words are made of. By the declarations too: a release changes what is said of the same weights, the base's among them. */
 const nameOf = (id: string, { mode, mixture, role, weights }: Manner, context: Context, facts: ExpertFacts, declared: readonly Perspective[]): string =>
-  mode === 'steerable' ? `${id} ${context} ${facts.adapterSha256} ${declared[0]!.sha256}` : JSON.stringify([id, mode, mixture, role, Object.entries(weights), context, facts.adapter, facts.adapterSha256, declared.map(({ sha256 }) => sha256)])
+  mode === 'steerable' ? `${id} ${context} ${facts.adapterSha256} ${declared[0]!.sha256} ${JSON.stringify([facts.model, facts.adapter])}` : JSON.stringify([id, mode, mixture, role, Object.entries(weights), context, facts.model, facts.adapter, facts.adapterSha256, declared.map(({ sha256 }) => sha256)])
 
 const unserved = (id: string): ParallaxError =>
   new ParallaxError('expert_unavailable', `Nothing serves the perspective "${id}" at present. No other perspective is used instead.`, { param: 'perspective', retryAfter: 30 })
