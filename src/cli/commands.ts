@@ -20,6 +20,8 @@ export interface Context {
   readonly openLog: (directory: string) => AuditLog | Promise<AuditLog>
   /** How keys are opened that are not in the data directory; undefined where they are. */
   readonly sharedKeys?: () => Promise<((directory: string, audit: KeyLeaves) => Promise<KeyStore>) | undefined>
+  /** Throws where a key's default perspective is nothing that can be asked for. */
+  readonly checkDefault?: (name: string) => Promise<void>
   /** Whether `err` writes to a terminal, where a bar may redraw itself. */
   readonly terminal?: boolean
   /** For keys, and for processes that a command starts. */

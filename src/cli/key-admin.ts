@@ -47,13 +47,14 @@ function throughGateway (path: string): KeyAdmin {
 }
 
 /** The log is opened with the first leaf: a mere list leaves no trace in it. */
-async function here (directory: string, openLog: KeyAdminOptions['openLog'], openKeys: NonNullable<KeyAdminOptions['openKeys']>): Promise<KeyAdmin> {
+async function here (directory: string, openLog: KeyAdminOptions['openLog'], openKeys: NonNullable<KeyAdminOptions['openKeys']>, checkDefault: KeyAdminOptions['checkDefault']): Promise<KeyAdmin> {
   let log: Promise<AuditLog> | undefined
   const opened = (): Promise<AuditLog> => log ??= Promise.resolve(openLog(directory))
   const store = await openKeys(directory, { append: async (drafts) => (await opened()).append(drafts), record: async (id) => (await opened()).record(id) })
   const by = LOCAL_ADMIN.key
   return {
     create: async (key) => {
+      if (key.default_perspective) await checkDefault?.(key.default_perspective)
       const { secret, record } = await store.create(fromWire(key), by)
       return { secret, key: toWire(record) }
     },
@@ -80,14 +81,16 @@ export interface KeyAdminOptions {
   readonly openLog: (directory: string) => AuditLog | Promise<AuditLog>
   /** Where the keys are not in the directory. */
   readonly openKeys?: ((directory: string, audit: KeyLeaves) => Promise<KeyStore>) | undefined
+  /** Throws where a default perspective is nothing that can be asked for. A running gateway asks its own perspectives. */
+  readonly checkDefault?: ((name: string) => Promise<void>) | undefined
   /** May an empty store be made? Not to list or revoke: a mistyped directory should be said, not filled. */
   readonly make: boolean
 }
 
-export async function openKeyAdmin ({ directory, openLog, openKeys, make }: KeyAdminOptions): Promise<KeyAdmin> {
+export async function openKeyAdmin ({ directory, openLog, openKeys, checkDefault, make }: KeyAdminOptions): Promise<KeyAdmin> {
   const socket = controlPath(directory)
   if (await isHeld(socket)) return throughGateway(socket)
-  if (openKeys) return here(directory, openLog, openKeys)
+  if (openKeys) return here(directory, openLog, openKeys, checkDefault)
   if (!make && !existsSync(join(directory, 'keys.db'))) throw new Error(`There are no keys in ${directory}. Is it the right data directory? DATA_DIR and --data-dir set it; "parallax keys create" makes the first key.`)
-  return here(directory, openLog, (at, audit) => openKeyStore({ directory: at, audit }))
+  return here(directory, openLog, (at, audit) => openKeyStore({ directory: at, audit }), checkDefault)
 }

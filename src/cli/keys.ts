@@ -18,7 +18,7 @@ const COMMON_USAGE = `  --json                     answer in JSON
 interface Action { readonly summary: string, readonly usage: string, run(args: readonly string[], context: Context): Promise<void> }
 
 async function withKeys (context: Context, values: { 'data-dir'?: string | undefined }, make: boolean, work: (keys: KeyAdmin) => Promise<void>): Promise<void> {
-  const keys = await openKeyAdmin({ directory: values['data-dir'] ?? await context.dataDir(), openLog: context.openLog, openKeys: await context.sharedKeys?.(), make })
+  const keys = await openKeyAdmin({ directory: values['data-dir'] ?? await context.dataDir(), openLog: context.openLog, openKeys: await context.sharedKeys?.(), checkDefault: context.checkDefault, make })
   try { await work(keys) } finally { await keys.close() }
 }
 

@@ -34,6 +34,10 @@ process.exitCode = await runCommand(process.argv.slice(2), {
       return store
     }
   },
+  async checkDefault (name) {
+    const { loadPerspectives } = await import('../perspectives/registry.ts')
+    ;(await import('../router/name.ts')).checkDefault(name, loadPerspectives((await settings()).perspectives))
+  },
   offline: {
     async acceptRestore (directory, reason) { await (await (await import('../audit/open.ts')).openAuditLog(await settings(directory), { reason })).close() },
     rotateLogKey: async (directory, reason) => (await import('../audit/open.ts')).rotateLogKey(await settings(directory), reason),

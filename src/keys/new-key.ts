@@ -6,7 +6,7 @@ import { SCOPES } from './keys.ts'
 import type { NewKey } from './keys.ts'
 
 export const TENANT = /^t_[0-9A-Za-z][0-9A-Za-z_-]{0,38}$/
-/** What a request may name: an id or alias, `both`, `mix-0.50`. Whether there is such a perspective is asked when it is used. */
+/** What a request may name: an id or alias, `both`, `mix-0.50`. Whether there is such a perspective is asked by whoever knows them: router/name.ts. */
 export const PERSPECTIVE = /^(?:[a-z][a-z0-9.-]{0,59}|[A-Z])$/
 /** Of people, so no control or direction characters that would forge a line of a terminal's list. */
 export const NAME = /^[^\p{C}\p{Zl}\p{Zp}]{1,100}$/u

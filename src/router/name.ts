@@ -31,6 +31,13 @@ export function named (name: string, registry: Registry): Route | undefined {
   return mix ? mixed(mix[1], Number(mix[2]), name, registry) : undefined
 }
 
+/** Throws `invalid_request` for a key's default that no request could name here: else the key's owner would learn of it by every answer that fails. */
+export function checkDefault (name: string, registry: Registry): void {
+  if (named(name, registry)) return
+  const names = registry.list().flatMap(({ id, alias }) => alias === null ? [id] : [id, alias])
+  throw new ParallaxError('invalid_request', `Wanted default_perspective as something that a request can name here, got ${JSON.stringify(name.slice(0, 60))}. Choose one of: ${names.join(', ')}, "both", or a mixture such as "mix-0.50".`, { param: 'default_perspective' })
+}
+
 function sideBySide (registry: Registry, summary: boolean): Route {
   const perspectives = registry.sides()
   if (perspectives.length < 2) throw new ParallaxError('mixture_unsupported', `Side by side needs two perspectives that lean; this gateway has ${perspectives.length}.`, { param: 'perspective' })

@@ -47,6 +47,18 @@ t.test('without a gateway: create shows the secret alone on stdout, and the rest
   t.match(leavesOf(directory), [{ type: 'key.created', key: 'k_local' }])
 })
 
+t.test('a default perspective that nothing is known by is refused with what there is, by a running gateway and without one', async (t) => {
+  const [alone, running] = [join(t.testdir(), 'alone'), join(t.testdir(), 'running')]
+  const { store } = await gateway(t, running)
+  for (const directory of [alone, running]) {
+    const refused = await keysOf(directory)('create', '--scope', 'app', '--default-perspective', 'libertarian')
+    t.equal(refused.code, 1, directory)
+    t.match(refused, { out: '', err: /got "libertarian"\. Choose one of: .*progressive, A, conservative, B.*"both"/ })
+  }
+  t.same(store.list(), [])
+  t.match(JSON.parse((await keysOf(alone)('list', '--json')).out), { keys: { length: 0 } })
+})
+
 t.test('without a gateway: the whole life of a key', async (t) => {
   const directory = join(t.testdir(), 'data')
   const keys = keysOf(directory)

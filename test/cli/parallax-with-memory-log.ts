@@ -2,6 +2,8 @@
 import { appendFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runCommand } from '../../src/cli/commands.ts'
+import { loadPerspectives } from '../../src/perspectives/registry.ts'
+import { checkDefault } from '../../src/router/name.ts'
 import { memoryLog } from '../keys/memory-log.ts'
 
 const args = process.argv.slice(2)
@@ -10,6 +12,7 @@ process.exitCode = await runCommand(refuse ? args.slice(1) : args, {
   out: (text) => { process.stdout.write(text) },
   err: (text) => { process.stderr.write(text) },
   dataDir: () => { throw new Error('the test names its own') },
+  checkDefault: async (name) => { checkDefault(name, loadPerspectives([join(import.meta.dirname, '../fixtures/perspectives')])) },
   openLog: (directory) => {
     const log = memoryLog()
     if (refuse) log.mode = 'refuse'

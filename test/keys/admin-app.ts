@@ -10,6 +10,7 @@ import { isControl } from '../../src/control.ts'
 import { ParallaxError } from '../../src/errors.ts'
 import { LOCAL_ADMIN } from '../../src/keys/keys.ts'
 import type { Caller, KeyStore } from '../../src/keys/keys.ts'
+import { loadPerspectives } from '../../src/perspectives/registry.ts'
 
 export const ADMIN: Caller = { ...LOCAL_ADMIN, key: 'k_ad0000000000' }
 
@@ -19,7 +20,7 @@ export async function adminApp (keys: KeyStore): Promise<AdminApp> {
   const logged: string[] = []
   const stream = new Writable({ write: (line, _, done) => { logged.push(String(line)); done() } })
   const app = Fastify({ logger: { level: 'warn', stream } }).setValidatorCompiler(validatorCompiler).setSerializerCompiler(serializerCompiler)
-  app.decorate('services', { keys } as never)
+  app.decorate('services', { keys, perspectives: loadPerspectives([fileURLToPath(new URL('../fixtures/perspectives', import.meta.url))]) } as never)
   app.decorateRequest('caller', null)
   app.addHook('onRequest', async (request) => {
     if (request.routeOptions.config.scope !== 'admin') throw new Error(`${request.url} does not say that it is for administrators`)

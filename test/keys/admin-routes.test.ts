@@ -100,6 +100,18 @@ t.test('what cannot be asked for is a 400 that makes nothing', async (t) => {
   t.equal(store.list().length, 1)
 })
 
+t.test('a default perspective that nothing is known by is refused with what there is, and makes nothing', async (t) => {
+  const { store, create } = await open(t)
+  for (const default_perspective of ['libertarian', 'Z', 'mix-libertarian-0.5', 'mix-2', 'parallax']) {
+    const reply = await create({ scopes: ['app'], default_perspective })
+    t.equal(reply.statusCode, 400, default_perspective)
+    t.match(reply.json(), { detail: /^Wanted default_perspective .*Choose one of: .*progressive, A, conservative, B.*"both".*"mix-0\.50"/ })
+    t.ok(reply.body.includes(default_perspective))
+  }
+  t.same(store.list(), [])
+  for (const default_perspective of ['progressive', 'conservative', 'A', 'B', 'both', 'mix-0.70', 'mix-conservative-0.7', null]) t.equal((await create({ scopes: ['app'], default_perspective })).statusCode, 201, String(default_perspective))
+})
+
 t.test('an unknown key is a 404, a log that refuses a 503', async (t) => {
   const { app, log, create } = await open(t)
   for (const id of ['k_000000000000', '__proto__', '%00', 'k_%2e%2e']) {

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { ParallaxError } from '../../../src/errors.ts'
 import type { Caller, KeyRecord } from '../../../src/keys/keys.ts'
 import { fromWire, issuedKey, keyObject, newKeyBody, rotateBody, toWire } from '../../../src/keys/wire.ts'
+import { checkDefault } from '../../../src/router/name.ts'
 
 const config = { scope: 'admin' } as const
 const tags = ['admin']
@@ -37,7 +38,7 @@ function warnOfAuditor (request: FastifyRequest, record: KeyRecord): void {
 const secretFollows = (reply: FastifyReply): FastifyReply => reply.header('cache-control', 'no-store')
 
 export default async function adminKeys (app: FastifyInstance): Promise<void> {
-  const { keys } = app.services
+  const { keys, perspectives } = app.services
   const typed = app.withTypeProvider<ZodTypeProvider>()
 
   typed.get('/keys', {
@@ -55,6 +56,8 @@ export default async function adminKeys (app: FastifyInstance): Promise<void> {
       body: newKeyBody, response: { 201: issuedKey, ...failures },
     },
   }, async (request, reply) => {
+    const { default_perspective: byDefault } = request.body
+    if (byDefault) checkDefault(byDefault, perspectives)
     const { secret, record } = await keys.create(fromWire(request.body), callerOf(request).key)
     warnOfAuditor(request, record)
     return secretFollows(reply).code(201).send({ secret, key: toWire(record) })
