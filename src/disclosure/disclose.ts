@@ -64,6 +64,15 @@ export interface Disclosure {
 
 export const DISCLOSURE_HEADERS = ['AI-Disclosure', 'Perspective', 'Perspective-Notice', 'Link', 'X-Audit-Record', 'Cache-Status'] as const
 
+/**
+ * The longest value of one of the headers here, in characters, which are bytes: the four of them, and all else a reply has, stay within the 16 KiB
+ * that a client in Node reads. Where it would take more to name everybody, a header says how many there are and where they are named.
+ */
+export const HEADER_CHARS = 3072
+
+/** `brief` where `full` is too long for a header. */
+export const bounded = (full: string, brief: () => string): string => full.length <= HEADER_CHARS ? full : brief()
+
 /** Says of a reply that no model wrote it (errors, fixed texts). */
 export const NO_MODEL = 'mode=none'
 
@@ -133,7 +142,7 @@ export function disclose (perspective: Perspective, manner: Manner, speaker: Spe
     },
     headers: {
       perspective: perspectiveHeader([[perspective.id, paramsOf({ ...manner, context }, speaker.adapterSha256, mixture === 'sample' ? weights[perspective.id] : undefined)]]),
-      'perspective-notice': noticeHeader(notice),
+      'perspective-notice': bounded(noticeHeader(notice), () => noticeHeader(`${perspective.notice} Drawn from a mixture of ${Object.keys(weights).length} perspectives, which the member "perspective" of the body names.`)),
       link: linkHeader([card]),
     },
     aiDisclosure: machineGenerated(namedSpeaker(perspective.id, speaker), provider),

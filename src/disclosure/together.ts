@@ -1,9 +1,13 @@
 /** The words for answers that several perspectives made: side by side, or blended into one. Every model that wrote is named, with its lean. Pure. */
 import type { Perspective } from '../perspectives/perspective.ts'
-import { cardOf, linkHeader, machineGenerated, namedSpeaker, noticeHeader, paramsOf, perspectiveHeader, sharesOf, type Disclosure, type Manner, type Part, type Speaker } from './disclose.ts'
+import { Token } from 'structured-headers'
+import { bounded, cardOf, linkHeader, machineGenerated, namedSpeaker, noticeHeader, paramsOf, perspectiveHeader, sharesOf, type Disclosure, type Manner, type Part, type Speaker } from './disclose.ts'
 
 /** The order of a list that says nothing by its order: the one of the choices. */
 const joined = (parts: readonly string[]): string => parts.join(' ')
+
+/** What the headers say of so many that they cannot all be named there: none of them is named before the others. */
+const TOGETHER = { link: linkHeader(['/v1/perspectives']), where: 'The member "perspective" of the body names each, with what each leaves out' }
 
 /** All voices of one answer; each choice carries its own member besides. */
 export function discloseSideBySide (voices: readonly Disclosure[], weights: Readonly<Record<string, number>>, speakers: readonly Speaker[], provider: string): Disclosure {
@@ -19,11 +23,11 @@ export function discloseSideBySide (voices: readonly Disclosure[], weights: Read
       card: '/v1/perspectives', watermark: 'none', voices: members,
     },
     headers: {
-      perspective: perspectiveHeader(members.map((member) => [member.id, paramsOf(member, member.expert.adapter_sha256)])),
-      'perspective-notice': noticeHeader(notice),
-      link: linkHeader(members.map(({ card }) => card)),
+      perspective: bounded(perspectiveHeader(members.map((member) => [member.id, paramsOf(member, member.expert.adapter_sha256)])), () => perspectiveHeader([['both', new Map<string, Token | number>([['mode', new Token('overton')], ['voices', members.length]])]])),
+      'perspective-notice': bounded(noticeHeader(notice), () => noticeHeader(`Side by side, one choice each: ${sides.length} perspectives${summary ? ', then a summary' : ''}. ${TOGETHER.where}.`)),
+      link: bounded(linkHeader(members.map(({ card }) => card)), () => TOGETHER.link),
     },
-    aiDisclosure: machineGenerated(members.map(({ id }, at) => namedSpeaker(id, speakers[at]!)).join(' + '), provider),
+    aiDisclosure: machineGenerated(bounded(members.map(({ id }, at) => namedSpeaker(id, speakers[at]!)).join(' + '), () => `${members.length} models side by side`), provider),
   }
 }
 
@@ -39,10 +43,10 @@ export function discloseBlend (perspectives: readonly Perspective[], manner: Man
       expert: { model: speaker.model, adapter: speaker.adapter, adapter_sha256: speaker.adapterSha256 }, card: '/v1/perspectives', watermark: 'none', parts,
     },
     headers: {
-      perspective: perspectiveHeader(parts.map((part) => [part.id, paramsOf(manner, part.adapter_sha256, part.weight)])),
-      'perspective-notice': noticeHeader(notice),
-      link: linkHeader(parts.map(({ card }) => card)),
+      perspective: bounded(perspectiveHeader(parts.map((part) => [part.id, paramsOf(manner, part.adapter_sha256, part.weight)])), () => perspectiveHeader([['blend', new Map<string, Token | number>([['mode', new Token('distributional')], ['mixture', new Token('blend')], ['parts', parts.length]])]])),
+      'perspective-notice': bounded(noticeHeader(notice), () => noticeHeader(`A blend of ${parts.length} adapters; no one perspective wrote it. ${TOGETHER.where}.`)),
+      link: bounded(linkHeader(parts.map(({ card }) => card)), () => TOGETHER.link),
     },
-    aiDisclosure: machineGenerated(parts.map(({ id, weight }, at) => `${weight}*${namedSpeaker(id, speakers[at]!)}`).join(' + '), provider),
+    aiDisclosure: machineGenerated(bounded(parts.map(({ id, weight }, at) => `${weight}*${namedSpeaker(id, speakers[at]!)}`).join(' + '), () => `a blend of ${parts.length} adapters`), provider),
   }
 }
