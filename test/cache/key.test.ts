@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import canonicalize from 'canonicalize'
+import { chatRequest, expertRequest, parseChatRequest } from '../../src/chat/request.ts'
 import { cacheKey, cacheWish, isUsable, remaining, type CacheScope } from '../../src/cache/key.ts'
 
 const scope: CacheScope = { tenant: 't_1', perspectives: ['progressive'], mode: 'steerable', weights: { progressive: 1 }, experts: [{ model: 'm', adapter: 'p-1', adapterSha256: 'aa' }] }
@@ -55,6 +56,29 @@ t.test('two scopes that differ anywhere have two keys', async () => {
     role: fc.constantFrom(undefined, 'summary'), weights: fc.dictionary(id, fc.double({ min: 0, max: 1, noNaN: true }), { maxKeys: 3 }), seed: fc.oneof(fc.constant(undefined), fc.integer(), id), experts: fc.array(expert, { maxLength: 2 }),
   })
   fc.assert(fc.property(scopes, scopes, (one, other) => (canonicalize(one) === canonicalize(other)) === (cacheKey(request, one) === cacheKey(request, other))))
+})
+
+type Semantic = Exclude<keyof typeof chatRequest.shape, 'stream' | 'stream_options' | 'perspective' | 'model'>
+
+/** Values of every member that says something, no two of which ask for the same. A member that is new in the schema has none, which the compiler and the test both say. */
+const VALUES: Readonly<Record<Semantic, readonly unknown[]>> = {
+  messages: [request.messages, [{ role: 'user', content: 'Taxation' }], [{ role: 'system', content: 'taxation' }], [...request.messages, ...request.messages], [{ ...request.messages[0], name: 'x' }], [{ role: 'user', content: [{ type: 'text', text: 'taxation' }] }]],
+  n: [undefined, 2, 3], temperature: [0, 0.5, 1], top_p: [0.5, 0.6, undefined], max_tokens: [undefined, 1, 2], max_completion_tokens: [undefined, 1, 2], stop: [undefined, 'a', 'b', ['a'], ['a', 'b'], ['b', 'a']],
+  seed: [1, 2, undefined], frequency_penalty: [undefined, 0.1, -0.1], presence_penalty: [undefined, 0.1, -0.1], logprobs: [undefined, true, false], top_logprobs: [undefined, 1, 2],
+  tools: [undefined, [{ type: 'function', function: { name: 'a' } }], [{ type: 'function', function: { name: 'b' } }], []], user: [undefined, 'x', 'y'], safety_identifier: [undefined, 'x', 'y'],
+}
+
+t.test('changing any member of the request\'s schema misses, save for how the answer is carried', async (t) => {
+  t.same(Object.keys(VALUES).toSorted(), Object.keys(chatRequest.shape).filter((name) => !CARRIED.includes(name)).toSorted(), 'every member of the schema has its values')
+  const keyOf = (change: object): string => cacheKey(expertRequest(parseChatRequest({ model: 'progressive', ...request, ...change }, { messages: 10, choices: 8 })), scope)
+  const keys = new Set([keyOf({})])
+  let values = 1
+  for (const [name, [, ...others]] of Object.entries(VALUES)) {
+    for (const value of others) {
+      keys.add(keyOf({ [name]: value }))
+      t.equal(keys.size, ++values, `${name}: ${JSON.stringify(value)}`)
+    }
+  }
 })
 
 t.test('changing any semantic member, known to us or not, misses', async (t) => {
