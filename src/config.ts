@@ -50,6 +50,8 @@ const schema = z.strictObject({
     enabled: z.boolean().default(true),
     /** Absent: all cores but one, for llama.cpp collapses when its threads have to share. */
     threads: z.int().min(1).max(256).optional(),
+    /** Of these, for one perspective's answers; absent: all. With 1, several perspectives that are asked at once have a core each. */
+    contextThreads: z.int().min(1).max(256).optional(),
     contextSize: count(128, 131_072, 2048),
     sequences: count(1, 64, 4),
     queueLimit: count(0, 10_000, 64),
@@ -143,6 +145,7 @@ const VARIABLES: Record<string, { path: [string, ...string[]], read: 'text' | 'n
   PARALLAX_PERSPECTIVES: { path: ['perspectives'], read: 'list' },
   PARALLAX_ENGINE: { path: ['engine', 'enabled'], read: 'flag' },
   PARALLAX_ENGINE_THREADS: { path: ['engine', 'threads'], read: 'number' },
+  PARALLAX_ENGINE_CONTEXT_THREADS: { path: ['engine', 'contextThreads'], read: 'number' },
   PARALLAX_ENGINE_CONTEXT: { path: ['engine', 'contextSize'], read: 'number' },
   PARALLAX_ENGINE_SEQUENCES: { path: ['engine', 'sequences'], read: 'number' },
   PARALLAX_ENGINE_QUEUE: { path: ['engine', 'queueLimit'], read: 'number' },

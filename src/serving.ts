@@ -36,6 +36,7 @@ export function embed (config: Pick<Config, 'experts' | 'engine' | 'model' | 'li
     modelName: embedded[0]!.base.model,
     adapters: tuned,
     ...(config.engine.threads !== undefined && { threads: config.engine.threads }),
+    ...(config.engine.contextThreads !== undefined && { contextThreads: config.engine.contextThreads }),
     contextSize: config.engine.contextSize,
     sequences: config.engine.sequences,
     queueLimit: config.engine.queueLimit,

@@ -36,7 +36,7 @@ const OPTIONS = {
   'judge-base-url': { type: 'string' }, 'judge-model': { type: 'string' }, 'judge-key-file': { type: 'string' },
   questionnaire: { type: 'string', multiple: true }, training: { type: 'string', multiple: true },
   recipe: { type: 'string', default: join(ROOT, 'datasets/recipe.json') }, reports: { type: 'string', default: join(ROOT, 'reports') }, work: { type: 'string', default: join(ROOT, '.cache/evaluation') },
-  concurrency: { type: 'string', default: '4' }, json: { type: 'boolean', default: false },
+  concurrency: { type: 'string', default: '6' }, json: { type: 'boolean', default: false },
 } as const
 
 const RUN_USAGE = `Usage: parallax evaluate run --version <version> [options]
@@ -54,7 +54,7 @@ command goes on where it was broken off. Without --base-url it starts a gateway 
   --questionnaire <file>     a questionnaire of your own, for items that may not be given on; repeatable (docs/evaluation.md)
   --training <file>          training data that must not hold what is evaluated (JSON Lines or text); repeatable
   --reports <folder>, --work <folder>, --recipe <recipe.json>   where reports, kept answers and the split are
-  --concurrency <n>          requests at a time; 4
+  --concurrency <n>          requests at a time, the voices in turns; 6
   --json                     print the report
 `
 

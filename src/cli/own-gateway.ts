@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -17,7 +17,9 @@ export async function startOwnGateway (env: Readonly<Record<string, string | und
   const dataDir = mkdtempSync(join(tmpdir(), 'parallax-evaluate-'))
   // what is shared with other gateways is none of this one's business
   const { DATABASE_URL: _database, REDIS_URL: _redis, PARALLAX_ANCHOR_FILE: _anchor, ...own } = env
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', SERVER], { env: { ...own, HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'error' }, stdio: ['ignore', 'pipe', 'pipe'] })
+  // the three voices are asked at once: a core for each computes what all cores for one after the other would, and nobody spins for a thread that is not scheduled
+  const threads = { PARALLAX_ENGINE_THREADS: String(availableParallelism()), PARALLAX_ENGINE_CONTEXT_THREADS: '1' }
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', SERVER], { env: { ...threads, ...own, HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'error' }, stdio: ['ignore', 'pipe', 'pipe'] })
   const exited = once(child, 'exit')
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => { said = (said + part).slice(-20_000) })

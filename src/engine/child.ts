@@ -21,6 +21,7 @@ export interface Assignment {
   /** Made for the socket alone, and removed with it; null where the socket was given a place. */
   readonly directory: string | null
   readonly threads: number
+  readonly contextThreads: number
   readonly contextSize: number
   readonly sequences: number
   readonly queueLimit: number
@@ -77,7 +78,7 @@ async function checkAdapter ({ id, path, sha256: declared }: Assignment['adapter
 
 async function start (assignment: Assignment): Promise<void> {
   const started = performance.now()
-  const { modelPath, socketPath, adapters, contextSize, sequences, threads, queueLimit } = assignment
+  const { modelPath, socketPath, adapters, contextSize, sequences, threads, contextThreads, queueLimit } = assignment
   let model: Model | null = null
   const server = serve(() => model, (error) => { tell({ type: 'defect', message: (error as Error).message }) })
   server.listen(socketPath)
@@ -92,7 +93,7 @@ async function start (assignment: Assignment): Promise<void> {
   const unusable: Record<string, string> = {}
   for (const adapter of adapters) await checkAdapter(adapter, loaded).catch((error: unknown) => { unusable[adapter.id] = withoutPaths(assignment, error) })
   const paths = adapters.map(({ id, path }) => id in unusable ? null : path)
-  const contexts = new Contexts(loaded, { adapters: paths, contextSize, sequences, threads, queueLimit })
+  const contexts = new Contexts(loaded, { adapters: paths, contextSize, sequences, contextThreads, queueLimit })
   for (const [number, { id }] of adapters.entries()) {
     if (paths[number] === null) continue
     // a file that is damaged behind its header is found out by its first context, which the A-B-A test needs next

@@ -10,7 +10,8 @@ export interface ContextOptions {
   readonly adapters: readonly (string | null)[]
   readonly contextSize: number
   readonly sequences: number
-  readonly threads: number
+  /** Of one context; several compute at once where the engine has more. */
+  readonly contextThreads: number
   readonly queueLimit: number
 }
 
@@ -165,10 +166,10 @@ export class Contexts {
   }
 
   #create (setting: Setting): Promise<LlamaContext> {
-    const { adapters, contextSize, sequences, threads } = this.#options
+    const { adapters, contextSize, sequences, contextThreads } = this.#options
     return this.#model.createContext({
       contextSize, sequences, batchSize: BATCH_TOKENS,
-      threads: { ideal: threads, min: threads },
+      threads: { ideal: contextThreads, min: contextThreads },
       ...(setting.length > 0 && { lora: { adapters: setting.map(({ id, scale }) => ({ filePath: adapters[id]!, scale })) } }),
     })
   }

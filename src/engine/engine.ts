@@ -19,6 +19,8 @@ export interface EngineOptions {
   readonly socketPath?: string
   /** Default: all cores but one. llama.cpp's threads spin while they wait, and as many as cores collapse under any other load. */
   readonly threads?: number
+  /** Of these, how many one LoRA setting uses; default: all. With 1 and several settings asked at once, each has a core of its own and none waits for another's threads. */
+  readonly contextThreads?: number
   /** Tokens a request, prompt and answer. */
   readonly contextSize?: number
   /** Requests that one LoRA setting answers at a time. */
@@ -77,13 +79,15 @@ export function startEngine (options: EngineOptions): Engine {
   const directory = options.socketPath === undefined ? mkdtempSync(join(tmpdir(), 'parallax-engine-')) : null
   if (directory) chmodSync(directory, 0o700)
   const socketPath = options.socketPath ?? join(directory!, 'engine.sock')
+  const threads = options.threads ?? Math.max(1, availableParallelism() - 1)
   const assignment: Assignment = {
     modelPath: options.modelPath,
     modelName: options.modelName,
     adapters: options.adapters,
     socketPath,
     directory,
-    threads: options.threads ?? Math.max(1, availableParallelism() - 1),
+    threads,
+    contextThreads: Math.min(threads, options.contextThreads ?? threads),
     contextSize: options.contextSize ?? 2048,
     sequences: options.sequences ?? 4,
     queueLimit: options.queueLimit ?? 64,

@@ -25,7 +25,7 @@ class FakeModel {
 
 function contexts ({ sequences = 1, queueLimit = 10 } = {}): { model: FakeModel, pool: Contexts } {
   const model = new FakeModel()
-  return { model, pool: new Contexts(model as unknown as LlamaModel, { adapters: ['a.gguf'], contextSize: 128, sequences, threads: 1, queueLimit }) }
+  return { model, pool: new Contexts(model as unknown as LlamaModel, { adapters: ['a.gguf'], contextSize: 128, sequences, contextThreads: 1, queueLimit }) }
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))

@@ -6,7 +6,7 @@ import { tinyModel } from '../fixtures/tiny-model.ts'
 import { loadTiny } from './loaded.ts'
 
 const { adapters } = tinyModel()
-const OPTIONS = { contextSize: 128, sequences: 1, threads: 1, queueLimit: 1 }
+const OPTIONS = { contextSize: 128, sequences: 1, contextThreads: 1, queueLimit: 1 }
 
 function contextsOf (model: LlamaModel, paths = adapters.map(({ path }) => path)): Contexts {
   return new Contexts(model, { ...OPTIONS, adapters: paths })

@@ -34,6 +34,12 @@ interface Completion { choices?: { message?: { content?: unknown }, finish_reaso
 /** Items a scoring request: small, so that little is asked twice after a break. */
 const SCORE_BATCH = 4
 
+/** One of each in turn: voices that are asked at the same time are computed on different cores. */
+export function inTurns<T> (jobs: readonly T[], of: (job: T) => string): T[] {
+  const groups = [...Map.groupBy(jobs, of).values()]
+  return Array.from({ length: Math.max(0, ...groups.map(({ length }) => length)) }, (_, at) => groups.flatMap((group) => group.slice(at, at + 1))).flat()
+}
+
 export class Asking {
   readonly #options: AskingOptions
   readonly answers = new Map<string, Answer>()
@@ -41,14 +47,14 @@ export class Asking {
   constructor (options: AskingOptions) { this.#options = options }
 
   async chat (label: string, jobs: readonly ChatJob[]): Promise<void> {
-    await this.#each(label, jobs, async (job) => { this.answers.set(job.id, await this.#answer(job)) })
+    await this.#each(label, inTurns(jobs, ({ target }) => target.id), async (job) => { this.answers.set(job.id, await this.#answer(job)) })
   }
 
   /** Does nothing where nothing can be scored: the measures then say so. */
   async score (label: string, jobs: readonly ScoreJob[]): Promise<void> {
     if (!this.#options.scoring) return
     const batches = [...Map.groupBy(jobs, ({ target }) => target.id).values()].flatMap((all) => Array.from({ length: Math.ceil(all.length / SCORE_BATCH) }, (_, at) => all.slice(at * SCORE_BATCH, (at + 1) * SCORE_BATCH)))
-    await this.#each(label, batches, (batch) => this.#scored(batch))
+    await this.#each(label, inTurns(batches, ([first]) => first!.target.id), (batch) => this.#scored(batch))
   }
 
   async #answer ({ target, messages, maxTokens, seed }: ChatJob): Promise<Answer> {
