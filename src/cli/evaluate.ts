@@ -10,6 +10,7 @@ import { readInstruments } from '../evaluation/instruments.ts'
 import { makeWordsFile, readWordsFile } from '../evaluation/judges/words-file.ts'
 import { FULL, QUICK } from '../evaluation/plan.ts'
 import { cardSection, withSection } from '../evaluation/report/card.ts'
+import { distinct, readBeside, readCurves } from '../evaluation/report/beside.ts'
 import { headlines } from '../evaluation/report/headlines.ts'
 import { numberText } from '../evaluation/report/plots.ts'
 import { readReport, type Report } from '../evaluation/report/schema.ts'
@@ -34,7 +35,7 @@ const OPTIONS = {
   'base-url': { type: 'string' }, 'key-file': { type: 'string' }, 'admin-key-file': { type: 'string' }, model: { type: 'string', multiple: true },
   left: { type: 'string', default: 'progressive' }, right: { type: 'string', default: 'conservative' }, baseline: { type: 'string', default: 'baseline' },
   'judge-base-url': { type: 'string' }, 'judge-model': { type: 'string' }, 'judge-key-file': { type: 'string' },
-  questionnaire: { type: 'string', multiple: true }, training: { type: 'string', multiple: true },
+  questionnaire: { type: 'string', multiple: true }, beside: { type: 'string', multiple: true }, curves: { type: 'string', multiple: true }, training: { type: 'string', multiple: true },
   recipe: { type: 'string', default: join(ROOT, 'datasets/recipe.json') }, reports: { type: 'string', default: join(ROOT, 'reports') }, work: { type: 'string', default: join(ROOT, '.cache/evaluation') },
   concurrency: { type: 'string', default: '6' }, json: { type: 'boolean', default: false },
 } as const
@@ -53,6 +54,8 @@ command goes on where it was broken off. Without --base-url it starts a gateway 
   --judge-model <model>      a model as a third judge: --judge-base-url <address>, --judge-key-file <file> or PARALLAX_JUDGE_KEY
   --questionnaire <file>     a questionnaire of your own, for items that may not be given on; repeatable (docs/evaluation.md)
   --training <file>          training data that must not hold what is evaluated (JSON Lines or text); repeatable
+  --beside <name>=<report.json>   a report of other adapters to the same questions, shown with the differences; repeatable
+  --curves <name>=<curves.svg>    a picture of the training, copied next to the report and linked; repeatable
   --reports <folder>, --work <folder>, --recipe <recipe.json>   where reports, kept answers and the split are
   --concurrency <n>          requests at a time, the voices in turns; 6
   --json                     print the report
@@ -86,6 +89,8 @@ async function runAction (args: readonly string[], context: Context): Promise<vo
   const judgeUrl = values['judge-base-url']
   if ((judgeUrl !== undefined || values['judge-key-file'] !== undefined) && values['judge-model'] === undefined) throw new UsageError('Wanted --judge-model as well: which model is to judge.')
   const llm = values['judge-model'] === undefined ? null : { model: values['judge-model'], client: await judgeClient(judgeUrl, keyOf('the judge\'s key', values['judge-key-file'], env['PARALLAX_JUDGE_KEY'])) }
+  const beside = distinct('--beside', (values.beside ?? []).map(readBeside))
+  const curves = distinct('--curves', (values.curves ?? []).map(readCurves))
   const previous = previousReport(values.reports, version)
   const bar = progress(`evaluate ${version}`, context.err, context.terminal ?? false)
   const began = performance.now()
@@ -96,7 +101,7 @@ async function runAction (args: readonly string[], context: Context): Promise<vo
     const admin = own?.keys.admin ?? keyOf('the admin key', values['admin-key-file'], env['PARALLAX_ADMIN_KEY'])
     const before = kept.size
     const made = await run({
-      version, plan: values.quick ? QUICK : FULL, split, instruments, words, llm, previous, models, kept, concurrency,
+      version, plan: values.quick ? QUICK : FULL, split, instruments, words, llm, previous, beside, curves, models, kept, concurrency,
       endpoint: new Endpoint({ baseUrl, key: own?.keys.app ?? keyOf('the key', values['key-file'], env['PARALLAX_KEY']) }),
       scoring: admin === undefined ? null : new Endpoint({ baseUrl, key: admin }),
       sides: { left: values.left, right: values.right, baseline: values.baseline },
@@ -105,7 +110,7 @@ async function runAction (args: readonly string[], context: Context): Promise<vo
     })
     bar.end()
     const folder = join(values.reports, version)
-    writeReport(folder, made, { finished: new Date().toISOString(), seconds: Math.round((performance.now() - began) / 1000), answers_from_before: before, gateway: own ? 'own' : 'named', node: process.version })
+    writeReport(folder, made, { finished: new Date().toISOString(), seconds: Math.round((performance.now() - began) / 1000), answers_from_before: before, gateway: own ? 'own' : 'named', node: process.version }, curves)
     context.out(values.json ? `${JSON.stringify(made, null, 2)}\n` : `${summary(made)}\n${join(folder, 'report.html')}\n`)
   } finally {
     bar.end()

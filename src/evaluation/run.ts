@@ -19,6 +19,7 @@ import { heldOutPairs, measureSeparation, phraseOf, separationJobs } from './mea
 import { measureTopics, topicJobs } from './measures/topics.ts'
 import type { Plan } from './plan.ts'
 import { sample } from './random.ts'
+import { comparable, type Beside, type Curves } from './report/beside.ts'
 import { comparison } from './report/headlines.ts'
 import { report as schema, type Report } from './report/schema.ts'
 import { testsOf } from './report/tests.ts'
@@ -43,13 +44,16 @@ export interface RunOptions {
   readonly progress: (label: string, done: number, of: number) => void
   readonly llm: { readonly client: Pick<OpenAI, 'chat'>, readonly model: string } | null
   readonly previous: Report | null
+  readonly beside?: readonly Beside[]
+  readonly curves?: readonly Curves[]
 }
 
 /** Held-out statements that a judge is tried on which has to be paid for each. */
 const TRIED_PAIRS = 40
 
 export async function evaluate (options: RunOptions): Promise<Report> {
-  const { plan, split, instruments, sides, progress } = options
+  const { plan, split, instruments, sides, progress, beside = [], curves = [] } = options
+  for (const one of beside) comparable({ mode: plan.mode, seed: plan.seed, split }, one)
   const found = await findTargets(options.endpoint, [{ id: sides.baseline, side: null }, { id: sides.left, side: 'left' }, { id: sides.right, side: 'right' }], options.models, options.scoring)
   const asked: Asked = { plan, split, instruments, targets: found.targets, base: found.base }
   const unscored = found.scoring.ok ? null : found.scoring.reason
@@ -71,7 +75,7 @@ export async function evaluate (options: RunOptions): Promise<Report> {
   // they came in any order: resampling must meet them in one
   const free = [...asking.answers].toSorted(([a], [b]) => a < b ? -1 : 1).flatMap(([id, { text }]) => id.startsWith('free/') && text !== '' ? [text] : [])
   const statements = tried.test.flatMap(({ left, right }) => [left, right])
-  const now: Omit<Report, 'previous'> = {
+  const now: Omit<Report, 'previous' | 'beside' | 'curves'> = {
     schema: 1, version: options.version, mode: plan.mode, seed: plan.seed, sides,
     split: { sha256: split.sha256, held_out: [...split.heldOut], pairs: split.test.length },
     instruments: [...instruments.files], unscored, decontamination: clean,
@@ -81,7 +85,11 @@ export async function evaluate (options: RunOptions): Promise<Report> {
     tests: testsOf(setting, found.targets.filter(({ side }) => side !== null), found.base, measured),
   }
   // what the schema does not know must not be written either
-  return schema.parse({ ...now, previous: options.previous ? comparison(now, options.previous) : null })
+  return schema.parse({
+    ...now, previous: options.previous ? comparison(now, options.previous) : null,
+    beside: beside.map(({ name, sha256, report }) => ({ name, version: report.version, sha256, weights: Object.fromEntries(Object.entries(report.perspectives).map(([id, { weights }]) => [id, weights])), changes: comparison(now, report).changes })),
+    curves: curves.map(({ name, sha256 }) => ({ name, file: `curves-${name}.svg`, sha256 })),
+  })
 }
 
 function measure (setting: Setting, target: Target): Report['perspectives'][string] {

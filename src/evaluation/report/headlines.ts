@@ -36,7 +36,7 @@ export const headlines = ({ judges, perspectives }: Pick<Report, 'judges' | 'per
 ]
 
 /** What each was in the version before. */
-export function comparison (now: Omit<Report, 'previous'>, before: Report): NonNullable<Report['previous']> {
+export function comparison (now: Pick<Report, 'judges' | 'perspectives'>, before: Report): NonNullable<Report['previous']> {
   const changes = headlines(now).flatMap(({ id, of }) => Object.keys(now.perspectives).flatMap((perspective) => {
     const [old, own] = [before.perspectives[perspective], now.perspectives[perspective]!]
     const [was, is] = [old ? of(old) : null, of(own)]

@@ -14,10 +14,12 @@ import { safety } from '../measures/safety.ts'
 import { separation } from '../measures/separation.ts'
 import { topic } from '../measures/topics.ts'
 
+const weights = z.strictObject({ model: z.string(), base_sha256: z.string().nullable(), adapter: z.string().nullable(), adapter_sha256: z.string().nullable() }).nullable()
+
 const perspective = z.strictObject({
   side: z.enum(['left', 'right']).nullable(),
   /** Null where the endpoint declares nothing of what answers. */
-  weights: z.strictObject({ model: z.string(), base_sha256: z.string().nullable(), adapter: z.string().nullable(), adapter_sha256: z.string().nullable() }).nullable(),
+  weights,
   separation, questionnaires: z.array(placed), symmetry, leakage, safety, manner, robustness,
 })
 
@@ -43,6 +45,10 @@ export const report = z.strictObject({
   /** Paired where both answered the same; `p_holm` is corrected over all of them. */
   tests: z.array(z.strictObject({ id: z.string(), says: z.string(), p: z.number(), p_holm: z.number() })),
   previous: z.strictObject({ version: z.string(), mode: z.string(), changes: z.array(change) }).nullable(),
+  /** Reports of other adapters to the same questions: what they reached (`before`) and what these do (`now`). `sha256` is that report's. */
+  beside: z.array(z.strictObject({ name: z.string(), version: z.string(), sha256: z.string(), weights: z.record(z.string(), weights), changes: z.array(change) })).default([]),
+  /** Pictures of the training, next to the report. */
+  curves: z.array(z.strictObject({ name: z.string(), file: z.string(), sha256: z.string() })).default([]),
 })
 export type Report = z.infer<typeof report>
 export type Perspective = Report['perspectives'][string]

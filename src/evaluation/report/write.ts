@@ -2,12 +2,16 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { reportPage } from './page.ts'
+import type { Curves } from './beside.ts'
 import { readReport, type Report } from './schema.ts'
 
 /** Written beside their places first: a reader never meets half of one, and report.json comes last. */
-export function writeReport (folder: string, report: Report, run: object): void {
+export function writeReport (folder: string, report: Report, run: object, curves: readonly Curves[] = []): void {
   mkdirSync(folder, { recursive: true })
-  const files = { 'run.json': `${JSON.stringify(run, null, 2)}\n`, 'report.html': reportPage(report), 'report.json': `${JSON.stringify(report, null, 2)}\n` }
+  const files: Record<string, string | Buffer> = {
+    ...Object.fromEntries(curves.map(({ name, svg }) => [`curves-${name}.svg`, svg])),
+    'run.json': `${JSON.stringify(run, null, 2)}\n`, 'report.html': reportPage(report), 'report.json': `${JSON.stringify(report, null, 2)}\n`,
+  }
   const drafts = Object.keys(files).map((name) => [join(folder, `.${name}.${process.pid}`), join(folder, name)] as const)
   try {
     for (const [at, text] of Object.values(files).entries()) writeFileSync(drafts[at]![0], text)
