@@ -1,4 +1,4 @@
-import { appendFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
@@ -29,6 +29,29 @@ t.test('every commit is fsynced: synchronous is FULL and the journal is a WAL', 
   t.equal((db.prepare('PRAGMA synchronous').get() as any).synchronous, 2)
   t.equal((db.prepare('PRAGMA journal_mode').get() as any).journal_mode, 'wal')
   db.close()
+})
+
+t.test('what is committed is folded into the database beside the writer, long before a commit would do it', async (t) => {
+  const directory = temporary(t)
+  const log = await openSqliteLog({ directory })
+  const alone = join(temporary(t), 'audit.db')
+  /** Leaves that stand in the database's file without its write-ahead log. */
+  const folded = (): number => {
+    copyFileSync(join(directory, 'audit.db'), alone)
+    const db = new DatabaseSync(alone)
+    try {
+      return Number(db.prepare('SELECT count(*) AS leaves FROM leaf').get()!['leaves'])
+    } catch {
+      return 0 // copied amid a folding
+    } finally { db.close() }
+  }
+  t.equal(folded(), 0, 'at first all of it lies in the write-ahead log')
+  await until(async () => {
+    await log.append([note()])
+    return folded() > 1
+  })
+  t.ok(statSync(join(directory, 'audit.db-wal')).size < 1000 * 4096, 'which is short')
+  await log.close()
 })
 
 t.test('nobody else can read the files', async (t) => {
