@@ -1,11 +1,14 @@
+import { once } from 'node:events'
 import { appendFileSync, copyFileSync, existsSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import canonicalize from 'canonicalize'
 import t from 'tap'
 import { canonical } from '../../src/canonical.ts'
 import { openForWriting } from '../../src/audit/sqlite/database.ts'
+import { Effects } from '../../src/audit/sqlite/effects.ts'
 import { openSqliteLog } from '../../src/audit/sqlite.ts'
 import { auditLogContract, begin, END, note, soundness } from '../contracts/audit-log.ts'
 import { killedWriter } from '../fixtures/killed-writer.ts'
@@ -52,6 +55,26 @@ t.test('what is committed is folded into the database beside the writer, long be
   })
   t.ok(statSync(join(directory, 'audit.db-wal')).size < 1000 * 4096, 'which is short')
   await log.close()
+})
+
+t.test('what an erasure removed leaves the write-ahead log though the other thread is folding it', async (t) => {
+  const directory = temporary(t)
+  const db = openForWriting(directory)
+  const folder = new Worker(`
+    const { DatabaseSync } = require('node:sqlite'), { parentPort, workerData } = require('node:worker_threads')
+    const fold = new DatabaseSync(workerData).prepare('PRAGMA wal_checkpoint(PASSIVE)')
+    const go = () => { for (let at = 0; at < 50; at++) fold.get(); setImmediate(go) }
+    parentPort.postMessage('folds'), go()`, { eval: true, workerData: join(directory, 'audit.db'), execArgv: [] })
+  await once(folder, 'message')
+  const effects = new Effects(db)
+  const write = db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('test', hex(randomblob(100000)))")
+  for (let round = 0; round < 20; round++) {
+    for (let one = 0; one < 5; one++) write.run()
+    effects.forget()
+    t.equal(statSync(join(directory, 'audit.db-wal')).size, 0, `round ${round}`)
+  }
+  await folder.terminate()
+  db.close()
 })
 
 t.test('nobody else can read the files', async (t) => {

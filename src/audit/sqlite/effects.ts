@@ -8,6 +8,10 @@ export const HELD = `EXISTS (SELECT 1 FROM hold WHERE (kind = 'all') OR (kind = 
 
 const REMOVED = 'salt = NULL, bytes = NULL, kek = NULL, wrapped = NULL, subject = NULL'
 
+/** A folding takes as long as some megabytes take to reach the disk. */
+const FOLDING_MS = 2000
+const NOBODY = new Int32Array(new SharedArrayBuffer(4))
+
 export class Effects {
   readonly #db: DatabaseSync
   readonly #erase: StatementSync
@@ -15,6 +19,7 @@ export class Effects {
   readonly #hold: StatementSync
   readonly #lift: StatementSync
   readonly #meta: StatementSync
+  readonly #truncate: StatementSync
 
   constructor (db: DatabaseSync) {
     this.#db = db
@@ -22,6 +27,7 @@ export class Effects {
     this.#expire = db.prepare(`UPDATE payload SET state = 'expired', ${REMOVED} WHERE state = 'present' AND idx >= ? AND idx < ? AND NOT ${HELD}`)
     this.#hold = db.prepare('INSERT OR IGNORE INTO hold (name, kind, value) VALUES (?, ?, ?)')
     this.#lift = db.prepare('DELETE FROM hold WHERE name = ?')
+    this.#truncate = db.prepare('PRAGMA wal_checkpoint(TRUNCATE)')
     this.#meta = db.prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)')
   }
 
@@ -45,6 +51,13 @@ export class Effects {
     return false
   }
 
-  /** After the commit: the removed pages must not live on in the write-ahead log. Readers may hold it up until the next time. */
-  forget (): void { this.#db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get() }
+  /**
+   * After the commit: the removed pages must not live on in the write-ahead log. Readers may hold it up until the next time; a folding that is
+   * under way on the other thread is waited for, since SQLite itself does not wait for one.
+   */
+  forget (): void {
+    const until = performance.now() + FOLDING_MS
+    // -1: the checkpoint's lock is another's
+    while (this.#truncate.get()!['log'] === -1 && performance.now() < until) Atomics.wait(NOBODY, 0, 0, 2)
+  }
 }
