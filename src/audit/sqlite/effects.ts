@@ -13,7 +13,6 @@ const FOLDING_MS = 2000
 const NOBODY = new Int32Array(new SharedArrayBuffer(4))
 
 export class Effects {
-  readonly #db: DatabaseSync
   readonly #erase: StatementSync
   readonly #expire: StatementSync
   readonly #hold: StatementSync
@@ -22,7 +21,6 @@ export class Effects {
   readonly #truncate: StatementSync
 
   constructor (db: DatabaseSync) {
-    this.#db = db
     this.#erase = db.prepare(`UPDATE payload SET state = 'erased', ${REMOVED} WHERE state = 'present' AND idx IN (SELECT idx FROM leaf WHERE id = ? UNION SELECT idx FROM leaf WHERE begin = ?) AND NOT ${HELD}`)
     this.#expire = db.prepare(`UPDATE payload SET state = 'expired', ${REMOVED} WHERE state = 'present' AND idx >= ? AND idx < ? AND NOT ${HELD}`)
     this.#hold = db.prepare('INSERT OR IGNORE INTO hold (name, kind, value) VALUES (?, ?, ?)')
