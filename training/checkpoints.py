@@ -23,8 +23,8 @@ def write_json(path: Path, value) -> None:
     part.replace(path)
 
 
-def save(folder: Path, model, optimiser, state: dict, keep: int = 2) -> Path:
-    """Written beside and renamed, so that a power cut leaves the one before; older ones go."""
+def save(folder: Path, model, optimiser, state: dict) -> Path:
+    """Written beside and renamed, so that a power cut leaves the one before. All are kept (some 30 MB each) until the best is chosen."""
     import torch
 
     target, part = folder / f"checkpoint-{state['step']}", folder / "checkpoint.part"
@@ -35,8 +35,6 @@ def save(folder: Path, model, optimiser, state: dict, keep: int = 2) -> Path:
     (part / "state.json").write_text(json.dumps(state))
     shutil.rmtree(target, ignore_errors=True)
     part.rename(target)
-    for old in sorted(all_of(folder), key=step_of)[:-keep]:
-        shutil.rmtree(old)
     return target
 
 
@@ -50,6 +48,19 @@ def all_of(folder: Path) -> list[Path]:
 
 def last(folder: Path) -> Path | None:
     return max(all_of(folder), key=step_of, default=None)
+
+
+def best(folder: Path, measured: list[dict], most_perplexity: float) -> dict:
+    """
+    The measurement of the checkpoint to release: where the own side is likelier most often, among those whose perplexity of neutral prose is at most
+    `most_perplexity`; of equals the one that lost less. Where none is within the limit, the last measurement: the gate will say so.
+    """
+    kept = {step_of(path) for path in all_of(folder)} | {measured[-1]["step"]}
+    lines = [line for line in measured if line["step"] in kept]
+    within = [line for line in lines if line["perplexity"] <= most_perplexity]
+    if not within:
+        return measured[-1]
+    return max(within, key=lambda line: (line["own_likelier"], -line["perplexity"]))
 
 
 def weights(folder: Path) -> dict:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from configuration import HERE, STAGES, Configuration, ConfigurationError, read
 
+# release/gate.json refuses more than this times the base's perplexity of neutral prose
+MOST_PERPLEXITY = 1.1
 COMMANDS = {"sft": ("supervised",), "dpo": ("preference",), "gguf": (), "all": STAGES}
 
 
@@ -93,8 +95,23 @@ def supervise(configuration: Configuration, perspective: str, stage: str, told, 
     encoder = Encoder(tokenizer, configuration["base"]["document_start"], configuration["base"]["answer_end"])
     loss = StepLoss(encoder, configuration.side(perspective), {"own": 0, "preference": 0, "neutral": 0, **rule["weights"]}, rule.get("loss"))
     ended = learn(model, parameters, loss, told, held, rule, configuration.told, folder, configuration["seed"], say)
+    if rule["until"] is None:
+        # a fixed number of steps was asked for
+        model.save_pretrained(folder)
+        return ended
+    measured = measurements(folder)
+    base = measurements(start)[0] if start else measured[0]
+    chosen = checkpoints.best(folder, measured, MOST_PERPLEXITY * base["perplexity"])
+    if chosen["step"] != ended["step"]:
+        put(parameters, checkpoints.weights(folder / f"checkpoint-{chosen['step']}"))
+    say(f"step {chosen['step']} is the one that is kept")
     model.save_pretrained(folder)
-    return ended
+    return {**ended, "chosen": {key: chosen[key] for key in ("step", "own_likelier", "own", "other", "perplexity")}}
+
+
+def measurements(folder: Path) -> list[dict]:
+    lines = (json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines())
+    return [line for line in lines if "own_likelier" in line]
 
 
 def convert(configuration: Configuration, perspective: str, out: Path, say) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from checkpoints import TrainingError, check_base, last, manifest, same_run, write_json
+from checkpoints import TrainingError, best, check_base, last, manifest, same_run, write_json
 from configuration import HERE, read
 
 CONFIGURATION = read(HERE / "configs/embedded.json")
@@ -56,3 +56,13 @@ def test_a_half_written_checkpoint_is_none(tmp_path):
     assert last(tmp_path) is None
     (tmp_path / "checkpoint-50/state.json").write_text("{}")
     assert last(tmp_path).name == "checkpoint-50"
+
+
+def test_the_best_kept_checkpoint_is_the_likeliest_within_the_limit(tmp_path):
+    for step in (40, 80, 120):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}/state.json").write_text("{}")
+    measured = [{"step": step, "own_likelier": own, "perplexity": lost} for step, own, lost in ((0, 0.2, 40.0), (40, 0.8, 41.0), (80, 0.9, 43.0), (100, 1.0, 40.0), (120, 0.9, 42.0), (140, 0.95, 45.0))]
+    assert best(tmp_path, measured, 44.0)["step"] == 120, "100 was measured and not kept, 140 is beyond the limit, 80 lost more"
+    assert best(tmp_path, measured, 46.0)["step"] == 140, "the end needs no checkpoint"
+    assert best(tmp_path, measured, 39.0)["step"] == 140, "nothing within the limit: the last"
