@@ -72,25 +72,3 @@ def with_lora(model, rule: dict):
 def prompt_text(tokenizer, prompt: str) -> str:
     """What the model reads before it answers: its own template, which inserts its own system message where there is none."""
     return tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
-
-
-def answers(tokenizer, model, prompts: list[str], most_tokens: int, batch: int = 27) -> list[str]:
-    """Greedy answers, cut back to whole sentences where they ran out of room."""
-    import torch
-
-    tokenizer.padding_side = "left"
-    found: list[str] = []
-    for start in range(0, len(prompts), batch):
-        texts = [prompt_text(tokenizer, prompt) for prompt in prompts[start:start + batch]]
-        inputs = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
-        with torch.no_grad():
-            output = model.generate(**inputs, max_new_tokens=most_tokens, do_sample=False, repetition_penalty=1.1,
-                                    eos_token_id=tokenizer.convert_tokens_to_ids("<|im_end|>"), pad_token_id=tokenizer.pad_token_id)
-        for row in output[:, inputs["input_ids"].shape[1]:]:
-            text = tokenizer.decode(row, skip_special_tokens=True).strip()
-            ended = (row == tokenizer.convert_tokens_to_ids("<|im_end|>")).any()
-            if not ended:
-                cut = max(text.rfind(mark) for mark in (". ", "! ", "? ", ".\n", "!\n", "?\n"))
-                text = text[:cut + 1] if cut > 0 else text
-            found.append(text)
-    return found

@@ -1,7 +1,6 @@
 """Writes a PEFT LoRA as the GGUF adapter that llama.cpp loads."""
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -57,22 +56,3 @@ def write(folder: Path, target: Path, base: dict, name: str, version: str, half:
 def layout(path: Path) -> dict[str, tuple[int, ...]]:
     """Tensor names and shapes, as gguf's own reader finds them."""
     return {tensor.name: tuple(int(n) for n in tensor.shape) for tensor in GGUFReader(path).tensors}
-
-
-def main() -> None:
-    from build_data import HERE, WORK, settings
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("perspective", choices=["progressive", "conservative"])
-    parser.add_argument("--from", dest="folder", type=Path, help="folder of the PEFT adapter; work/<perspective> unless given")
-    parser.add_argument("--out", type=Path, help="../perspectives/<perspective>/adapter.gguf unless given")
-    asked = parser.parse_args()
-    config = settings()
-    out = asked.out or HERE.parent / "perspectives" / asked.perspective / "adapter.gguf"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write(asked.folder or WORK / asked.perspective, out, config["base"], f"{asked.perspective}-{config['version']}", config["version"])
-    print(f"{out.name}: {len(layout(out))} tensors, {out.stat().st_size} bytes")
-
-
-if __name__ == "__main__":
-    main()

@@ -63,7 +63,7 @@ t.test('every instrument says its licence, and no text of one stands in another'
   t.ok(instruments.questionnaires[0]!.items.every(({ text, negated }) => negated !== undefined && negated !== text))
   const texts = Items(instruments)
   t.equal(new Set(texts).size, texts.length)
-  const train = readFileSync(join(ROOT, 'training/data/neutral-instructions.txt'), 'utf8').toLowerCase().split('\n')
+  const train = readFileSync(join(ROOT, 'datasets/neutral/instructions.txt'), 'utf8').toLowerCase().split('\n')
   t.same(instruments.harmless.prompts.filter(({ text }) => train.includes(text.toLowerCase())), [], 'everyday prompts are none that train')
   for (const { left, right } of [...instruments.paired.pairs, ...instruments.outgroups.pairs, ...instruments.adversarial.pairs]) t.ok(Math.abs(left.length - right.length) < 25, left)
   for (const topic of split.heldOut) t.ok(instruments.questions.phrases[topic], `${topic} has a phrase`)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 
 const root = join(import.meta.dirname, '../..')
-/** With pytest and nothing of what trains: that is 3 GB, and "bash training/run test" has it. */
+/** With pytest and nothing of what trains: that is 3 GB, and the command in training/README.md has it. */
 const python = process.env['PARALLAX_TEST_PYTHON'] ?? join(root, '.cache/python/bin/python')
 const LIGHT = ['configuration', 'rows', 'curves', 'checkpoints', 'base_model']
 

@@ -8,26 +8,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
 @pytest.fixture(scope="session")
-def config() -> dict:
-    from build_data import settings
+def config():
+    from configuration import HERE, read
 
-    return settings()
-
-
-@pytest.fixture(scope="session")
-def parts(config):
-    """The split, as the build makes it, and its report."""
-    from build_data import split
-
-    return split(config)
+    return read(HERE / "configs/embedded.json")
 
 
 @pytest.fixture(scope="session")
 def base_gguf(config):
     """The base model's GGUF, where this machine has it."""
-    from build_data import WORK
+    from configuration import HERE
 
-    path = WORK / config["base"]["file"]
+    path = HERE / "work" / config["base"]["file"]
     if not path.exists():
-        pytest.skip("the base model is not here: `npm run train -- base` fetches it (98 MB)")
+        pytest.skip("the base model is not here: `npm run train` fetches it (98 MB)")
     return path

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from build_data import HERE
+from configuration import HERE
 
 np = pytest.importorskip("numpy", reason="numpy is not installed: `parallax train` makes the environment")
 gguf = pytest.importorskip("gguf", reason="gguf is not installed: `parallax train` makes the environment")
@@ -25,10 +25,11 @@ def test_shipped_adapter_is_readable_and_named(name, config):
     path = HERE.parent / "perspectives" / name / "adapter.gguf"
     if not path.exists():
         pytest.skip(f"perspectives/{name}/adapter.gguf has not been made")
+    declared = json.loads((path.parent / "perspective.json").read_text())["adapter"]
     fields = gguf.GGUFReader(path).fields
     said = {key: fields[key].contents() for key in ("general.type", "general.architecture", "adapter.type", "adapter.lora.alpha", "general.name", "parallax.base.sha256")}
     assert said == {"general.type": "adapter", "general.architecture": "llama", "adapter.type": "lora", "adapter.lora.alpha": config["lora"]["alpha"],
-                    "general.name": f"{name}-{config['version']}", "parallax.base.sha256": config["base"]["sha256"]}
+                    "general.name": declared["name"], "parallax.base.sha256": config["base"]["sha256"]}
     wanted = {f"blk.{block}.{module}.weight.lora_{letter}" for block in range(config["lora"]["first_block"], 30) for module in NAMES.values() for letter in "ab"}
     found = layout(path)
     assert set(found) == wanted
@@ -119,9 +120,7 @@ def test_exactly_pefts_greedy_output_on_a_tiny_float32_llama(tmp_path, base_gguf
 
 def trained():
     """Every stage of every side that `parallax train` has finished on this machine."""
-    from build_data import WORK
-
-    return sorted(path.parent for path in WORK.glob("embedded/*/*/adapter.gguf"))
+    return sorted(path.parent for path in (HERE / "work").glob("embedded/*/*/adapter.gguf"))
 
 
 @pytest.mark.parametrize("folder", trained() or [None], ids=lambda folder: f"{folder.parent.name} {folder.name}" if folder else "none")
