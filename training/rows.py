@@ -5,7 +5,7 @@ Knows the files' layout (statements/SPLIT.jsonl, instructions/SPLIT.jsonl), not 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 OTHER = {"left": "right", "right": "left"}
@@ -81,3 +81,32 @@ def load(folder: Path) -> Data:
     if not data.answers or not data.neutral:
         raise RowError(f"{files[1]} needs both instructions and neutral ones (kind 'neutral')")
     return data
+
+
+def preferred(folder: Path, perspective: str, side: str) -> list[Row]:
+    """
+    What people chose between two answers of one perspective (`parallax datasets feedback`): the chosen one stands as its side's text, the other as the
+    other side's, for that is how the preference stage reads a row. They are one topic among the others, so that a few loud voices stay few.
+    """
+    path = feedback_file(folder, perspective)
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        place = f"{path.name}, row {number}"
+        try:
+            told = json.loads(line)
+            texts = {side: told["chosen"][0]["content"], OTHER[side]: told["rejected"][0]["content"]}
+        except (json.JSONDecodeError, KeyError, IndexError, TypeError):
+            raise RowError(f"{place}: wanted a preference row with 'chosen' and 'rejected'; run `parallax datasets feedback` again") from None
+        found.append(_row(told | texts | {"cluster": "feedback"}, place, "feedback"))
+    return found
+
+
+def feedback_file(folder: Path, perspective: str) -> Path:
+    path = folder / f"{perspective}.dpo.jsonl"
+    if not path.exists():
+        raise RowError(f"{path} is not there: give --feedback the folder of `parallax datasets feedback`, or leave it out where nobody chose between answers of {perspective}")
+    return path
+
+
+def with_preferred(data: Data, folder: Path, perspective: str, side: str) -> Data:
+    return replace(data, answers=[*data.answers, *preferred(folder, perspective, side)], files=[*data.files, feedback_file(folder, perspective)])

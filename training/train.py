@@ -56,7 +56,7 @@ def opened(configuration: Configuration):
     return tokenizer, with_lora(base.to(getattr(torch, compute["precision"])), configuration["lora"])
 
 
-def run_stage(configuration: Configuration, perspective: str, stage: str, data: Path, out: Path, say) -> None:
+def run_stage(configuration: Configuration, perspective: str, stage: str, data: Path, out: Path, say, feedback: Path | None = None) -> None:
     import checkpoints
     import curves
     import rows
@@ -65,6 +65,8 @@ def run_stage(configuration: Configuration, perspective: str, stage: str, data: 
     if start:
         checkpoints.check_base(start, configuration["base"])
     told = rows.load(data)
+    if feedback and stage == "preference":
+        told = rows.with_preferred(told, feedback, perspective, configuration.side(perspective))
     manifest = checkpoints.manifest(configuration, perspective, stage, [*told.files, configuration.texts], start)
     checkpoints.same_run(folder, manifest)
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,9 +158,9 @@ def work(asked: argparse.Namespace) -> None:
             if configuration["engine"] == "trl":
                 from trl_engine import run
 
-                run(configuration, asked.perspective, stage, asked.data, asked.out, say)
+                run(configuration, asked.perspective, stage, asked.data, asked.out, say, feedback=asked.feedback)
             else:
-                run_stage(configuration, asked.perspective, stage, asked.data, asked.out, say)
+                run_stage(configuration, asked.perspective, stage, asked.data, asked.out, say, asked.feedback)
         if converts(configuration, asked.command):
             convert(configuration, asked.perspective, asked.out, say)
 
@@ -170,6 +172,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--perspective", required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder of `parallax datasets build`")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--feedback", type=Path, help="folder of `parallax datasets feedback`: people's choices join the preference stage")
     parser.add_argument("--fresh", action="store_true", help="begin the stages again instead of going on from their checkpoints")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, with every number")
     asked = parser.parse_args(arguments)

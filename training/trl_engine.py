@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from configuration import Configuration
+from rows import feedback_file
 
 ROWS = {"supervised": ("sft",), "preference": ("dpo", "statements.dpo")}
 # TRL's names: the length-normalised, reference-free loss is CPO's family, so only DPO's own is offered here
@@ -40,17 +41,19 @@ def arguments(configuration: Configuration, perspective: str, stage: str, data: 
     return {"trainer": "SFTTrainer" if stage == "supervised" else "DPOTrainer", "arguments": told, "lora": adapter, "files": files(perspective, stage, data)}
 
 
-def run(configuration: Configuration, perspective: str, stage: str, data: Path, out: Path, say, opened=None) -> None:
-    """`opened`: tokenizer and model, where the caller has them; else the base by its name, from the hub or a folder."""
+def run(configuration: Configuration, perspective: str, stage: str, data: Path, out: Path, say, opened=None, feedback: Path | None = None) -> None:
+    """`feedback`: people's choices, which join the preference stage. `opened`: tokenizer and model, where the caller has them; else the base by its name, from the hub or a folder."""
     import torch
     import trl
-    from datasets import load_dataset
+    from datasets import concatenate_datasets, load_dataset
     from peft import LoraConfig, PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 
     import checkpoints
 
     told, base = arguments(configuration, perspective, stage, data, out), configuration["base"]
+    if feedback and stage == "preference":
+        told["files"]["train"].append(str(feedback_file(feedback, perspective)))
     folder, start = out / perspective / stage, out / perspective / "supervised"
     if stage == "preference":
         checkpoints.check_base(start, base)
@@ -76,7 +79,12 @@ def run(configuration: Configuration, perspective: str, stage: str, data: Path, 
                     last = checkpoints.last_of_trainer(folder)
                     raise checkpoints.TrainingError(f"step {state.global_step}: {key} is {value}, in one of the last {args.logging_steps} steps. The last good checkpoint is {last or 'none'}; lower the stage's learning_rate and run again")
 
-    loaded = {split: load_dataset("json", data_files=names, split="train") for split, names in told["files"].items()}
+    def together(names: list[str]):
+        # feedback has more columns than the exports: what trains is what all have
+        parts = [load_dataset("json", data_files=name, split="train") for name in names]
+        return concatenate_datasets([part.select_columns([column for column in parts[0].column_names if all(column in other.column_names for other in parts)]) for part in parts])
+
+    loaded = {split: together(names) for split, names in told["files"].items()}
     kind = trl.SFTConfig if stage == "supervised" else trl.DPOConfig
     trainer_kind = trl.SFTTrainer if stage == "supervised" else trl.DPOTrainer
     if stage == "preference":

@@ -35,6 +35,7 @@ interface Action { readonly summary: string, readonly usage: string, run (args: 
 
 const HERE = `  --config <file>            such as training/configs/embedded.json
   --data <folder>            what "parallax datasets build" exported (datasets/work/export)
+  --feedback <folder>        what "parallax datasets feedback" made: people's choices join the preference stage
   --out <folder>             where adapters, checkpoints, logs and curves go (training/work/<config's name>)
   --perspective <name>       one side only; both else, by the same rules
   --at-once                  both sides at the same time, one process each
@@ -60,12 +61,12 @@ ${summary[0]!.toUpperCase()}${summary.slice(1)}. Stopped at any point, it goes o
 
 ${HERE}`,
   async run (args, { out, err }) {
-    const { values } = parseArgs({ args: [...args], options: { config: { type: 'string' }, data: { type: 'string' }, out: { type: 'string' }, perspective: { type: 'string' }, 'at-once': { type: 'boolean' }, fresh: { type: 'boolean' }, 'dry-run': { type: 'boolean' }, python: { type: 'string' } } })
+    const { values } = parseArgs({ args: [...args], options: { config: { type: 'string' }, data: { type: 'string' }, feedback: { type: 'string' }, out: { type: 'string' }, perspective: { type: 'string' }, 'at-once': { type: 'boolean' }, fresh: { type: 'boolean' }, 'dry-run': { type: 'boolean' }, python: { type: 'string' } } })
     if (values.config === undefined) throw new UsageError('Wanted --config <file>.')
     const known = perspectives(values.config)
     if (values.perspective !== undefined && !known.includes(values.perspective)) throw new UsageError(`${values.config} trains ${known.join(' and ')}, not ${JSON.stringify(values.perspective)}.`)
     const name = values.config.split('/').at(-1)!.replace(/\.json$/, '')
-    const common = [command, '--config', resolve(values.config), '--data', resolve(values.data ?? join(outside.root, 'datasets/work/export')), '--out', resolve(values.out ?? join(outside.root, 'training/work', name)), ...values.fresh ? ['--fresh'] : [], ...values['dry-run'] ? ['--dry-run'] : []]
+    const common = [command, '--config', resolve(values.config), '--data', resolve(values.data ?? join(outside.root, 'datasets/work/export')), '--out', resolve(values.out ?? join(outside.root, 'training/work', name)), ...values.feedback === undefined ? [] : ['--feedback', resolve(values.feedback)], ...values.fresh ? ['--fresh'] : [], ...values['dry-run'] ? ['--dry-run'] : []]
     const python = values['dry-run'] ? values.python ?? 'python3' : await trainingPython(outside.root, values.python, outside.run, (line) => { err(`${line}\n`) })
     const one = async (perspective: string): Promise<void> => {
       const heard: string[] = []

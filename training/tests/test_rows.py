@@ -7,7 +7,7 @@ import pytest
 
 import rows
 from batches import batches
-from rows import RowError, load
+from rows import RowError, load, with_preferred
 
 
 def line(number: int, cluster: str = "taxes", **more) -> dict:
@@ -90,3 +90,22 @@ def test_no_row_comes_again_before_all_of_its_topic_have(exported):
 
 def test_the_row_type_knows_both_sides():
     assert rows.OTHER == {"left": "right", "right": "left"}
+
+
+def test_what_people_chose_joins_the_answers_of_its_perspective(exported, tmp_path):
+    said = {"id": "f1", "prompt": [{"role": "user", "content": "Taxes?"}], "chosen": [{"role": "assistant", "content": "Lower them, and say why."}], "rejected": [{"role": "assistant", "content": "Lower them."}]}
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "conservative.dpo.jsonl").write_text(json.dumps(said) + "\n")
+    data = load(exported())
+    told = with_preferred(data, given, "conservative", "right")
+    (row,) = told.answers[len(data.answers):]
+    assert (row.kind, row.cluster, row.text("right"), row.text("left")) == ("feedback", "feedback", "Lower them, and say why.", "Lower them.")
+    assert told.files[-1].name == "conservative.dpo.jsonl", "it is named by digest in the manifest"
+    drawn = [row.id for batch in islice(batches(told, SIZES, 8), 40) for row in batch.answers]
+    assert "f1" in drawn
+    with pytest.raises(RowError, match="progressive.dpo.jsonl is not there"):
+        with_preferred(data, given, "progressive", "left")
+    (given / "conservative.dpo.jsonl").write_text(json.dumps(said) + "\n" + json.dumps(said | {"rejected": []}) + "\n")
+    with pytest.raises(RowError, match="row 2: wanted a preference row"):
+        with_preferred(data, given, "conservative", "right")

@@ -50,8 +50,10 @@ def test_both_stages_run_and_leave_adapters_with_their_manifests(small):
     from trl_engine import run
 
     configuration, folder = small
+    said = lambda text: [{"role": "assistant", "content": text}]
+    (folder / "progressive.dpo.jsonl").write_text(json.dumps({"id": "f1", "prompt": [{"role": "user", "content": "well?"}], "chosen": said("more, and why"), "rejected": said("more")}) + "\n")
     for stage in ("supervised", "preference"):
-        run(configuration, "progressive", stage, folder / "rows", folder / "out", lambda _: None, opened())
+        run(configuration, "progressive", stage, folder / "rows", folder / "out", lambda _: None, opened(), feedback=folder)
         made = folder / "out/progressive" / stage
         told = json.loads((made / "manifest.json").read_text())
         assert told["ended"] == {"step": 4, "why": "the most steps were done"}
@@ -59,9 +61,10 @@ def test_both_stages_run_and_leave_adapters_with_their_manifests(small):
         assert all(math.isfinite(loss) for loss in losses)
         assert (made / "adapter_model.safetensors").exists() and (made / "checkpoint-4/trainer_state.json").exists()
     assert told["started_from"]["stage"] == "supervised"
-    said = []
-    run(configuration, "progressive", "preference", folder / "rows", folder / "out", said.append, opened())
-    assert said == ["preference is finished already"]
+    assert any(name.endswith("/progressive.dpo.jsonl") for name in told["inputs"]), "people's choices are named in the manifest"
+    heard = []
+    run(configuration, "progressive", "preference", folder / "rows", folder / "out", heard.append, opened(), feedback=folder)
+    assert heard == ["preference is finished already"]
 
 
 def test_trls_configurations_know_every_argument():
