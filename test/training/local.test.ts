@@ -40,9 +40,9 @@ t.test('both sides are trained with the same arguments but their name', async (t
 t.test('one side is trained where one is named, afresh where that is wished', async (t) => {
   const python = fakePython()
   const { root, call } = world(t, python)
-  await call('dpo', '--config', join(root, 'two.json'), '--data', 'd', '--perspective', 'conservative', '--fresh', '--python', 'py')
+  await call('dpo', '--config', join(root, 'two.json'), '--data', 'd', '--perspective', 'conservative', '--feedback', join(root, 'said'), '--fresh', '--python', 'py')
   t.equal(python.started.length, 1)
-  t.match(python.started[0]!.join(' '), /train\.py dpo .*--fresh --perspective conservative$/)
+  t.match(python.started[0]!.join(' '), new RegExp(`train\\.py dpo .*--feedback ${join(root, 'said')} --fresh --perspective conservative$`))
   await call('gguf', '--config', join(root, 'two.json'), '--perspective', 'conservative', '--python', 'py')
   t.match(python.started[1]!.join(' '), `--data ${join(root, 'datasets/work/export')} --out ${join(root, 'training/work/two')}`, 'without a word, the places that the other commands use')
 })
