@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -16,7 +16,8 @@ const GREEDY = { messages: HEALTHCARE, temperature: 0, repeat_penalty: 1, max_to
 t.test('the real model answers, with its real adapters where they are here', { skip: path === null && (process.env['CI'] !== 'true' || modelUnwanted(process.env)) && whyNoModel(process.env) }, async (t) => {
   if (path === null) throw new Error(whyNoModel(process.env))
   // those in force: an older version's files may lie beside them
-  const adapters = loadPerspectives([join(ROOT, 'perspectives')]).list().flatMap(({ id, folder, adapter }) => adapter ? [{ id, path: join(folder, adapter.file), sha256: adapter.sha256 }] : [])
+  const inForce = loadPerspectives([join(ROOT, 'perspectives')]).list()
+  const adapters = inForce.flatMap(({ id, folder, adapter }) => adapter ? [{ id, path: join(folder, adapter.file), sha256: adapter.sha256 }] : [])
   t.equal(adapters.length, 2)
   t.ok(existsSync(path))
   const engine = startEngine({ modelPath: path, modelName: 'smollm2-135m-instruct', adapters, threads: 1, sequences: 2 })
@@ -34,6 +35,20 @@ t.test('the real model answers, with its real adapters where they are here', { s
     t.equal(new Set(first).size, adapters.length + 1, 'all differ')
     t.same(await round(), first)
     for (const answer of first) t.match(answer, /^[A-Z][a-z].{30,}/s)
+  })
+
+  t.test('texts are as likely as transformers and PEFT find them', async (t) => {
+    // made by training/reference_scores.py; the engine's base is quantised, its adapters are in float16
+    const { version, scores } = JSON.parse(readFileSync(join(ROOT, 'test/fixtures/reference-scores.json'), 'utf8')) as { readonly version: string, readonly scores: readonly { readonly perspective: string, readonly question: string, readonly text: string, readonly tokens: number, readonly mean: number }[] }
+    t.ok(inForce.filter(({ adapter }) => adapter).every((one) => one.version === version), 'made of the adapters in force: run training/reference_scores.py after a release')
+    const off: number[] = []
+    for (const { perspective, question, text, tokens, mean } of scores) {
+      const { body } = await ask(engine, { lora: only(adapters.findIndex(({ id }) => id === perspective)), items: [{ messages: [{ role: 'user', content: question }], continuations: [text] }] }, { path: '/v1/score' })
+      const [found] = body.items[0].continuations
+      t.equal(found.tokens, tokens)
+      off.push(Math.abs(found.mean - mean))
+    }
+    t.ok(Math.max(...off) < 0.05, `mean log-probability a token differs by at most ${Math.max(...off).toFixed(3)}`)
   })
 
   t.test('the prompt has the tokens that transformers gives, but that typed control tokens are text', async (t) => {
