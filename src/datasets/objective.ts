@@ -40,11 +40,21 @@ function mistakes (file: string, one: Declaration, recipe: Recipe): string[] {
   return found
 }
 
+/** Digest of what is read here of a declaration. A release changes version, adapter and slant, which are no part of what a side is meant to be. */
+function meant (file: string): string | null {
+  try {
+    const { id, lean, dimensions, never, sources, maintainer } = JSON.parse(readFileSync(file, 'utf8')) as Declaration
+    return hash('sha256', JSON.stringify({ id, lean, dimensions, never, sources, maintainer }))
+  } catch {
+    return null // not there, or no JSON: the stage says so when it runs
+  }
+}
+
 export const objective: Stage = {
   name: 'objective',
   summary: 'what either perspective is meant to be: the same dimensions and bounds on both sides',
   after: [],
-  settings: (recipe) => ({ code: 1, sides: recipe.sides, sources: recipe.sources, declarations: recipe.perspectives === null ? null : ENDS.map((end) => { try { return hash('sha256', readFileSync(fileOf(recipe, end))) } catch { return null } }) }),
+  settings: (recipe) => ({ code: 2, sides: recipe.sides, sources: recipe.sources, declarations: recipe.perspectives === null ? null : ENDS.map((end) => meant(fileOf(recipe, end))) }),
   run (job) {
     const { recipe } = job
     if (recipe.perspectives === null) {
