@@ -52,14 +52,21 @@ def lent(parameters: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]):
             parameter.data = own[name]
 
 
+def logged(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def measurements(lines: list[dict]) -> list[dict]:
+    return [line for line in lines if "own_likelier" in line]
+
+
 class Log:
     """Lines of log.jsonl; after a resumption those past the checkpoint are gone, for their steps are done again."""
 
     def __init__(self, file: Path, step: int) -> None:
         self.file = file
         file.parent.mkdir(parents=True, exist_ok=True)
-        old = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-        self.lines = [line for line in old if line["step"] <= step]
+        self.lines = [line for line in logged(file) if line["step"] <= step]
         file.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
 
     def __call__(self, **told) -> None:
@@ -69,7 +76,7 @@ class Log:
             out.write(json.dumps(line) + "\n")
 
     def measured(self) -> list[dict]:
-        return [line for line in self.lines if "own_likelier" in line]
+        return measurements(self.lines)
 
 
 def sound(value: float, step: int, what: str, batch, folder: Path) -> None:

@@ -5,6 +5,7 @@ Knows the files' layout (statements/SPLIT.jsonl, instructions/SPLIT.jsonl), not 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,16 +47,20 @@ def _row(found, place: str, kind: str | None) -> Row:
     return row
 
 
+def _lines(path: Path) -> Iterator[tuple[str, object]]:
+    """Every row with the words that say where it stands."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        place = f"{path.name}, row {number}"
+        try:
+            yield place, json.loads(line)
+        except json.JSONDecodeError as wrong:
+            raise RowError(f"{place}: not JSON ({wrong.msg})") from None
+
+
 def read(path: Path, kind: str | None = None) -> list[Row]:
     if not path.exists():
         raise RowError(f"{path} is not there: run `parallax datasets build` and give its folder with --data")
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as wrong:
-            raise RowError(f"{path.name}, row {number}: not JSON ({wrong.msg})") from None
-        found.append(_row(row, f"{path.name}, row {number}", kind))
+    found = [_row(row, place, kind) for place, row in _lines(path)]
     if not found:
         raise RowError(f"{path} has no rows")
     return found
@@ -83,22 +88,17 @@ def load(folder: Path) -> Data:
     return data
 
 
-def preferred(folder: Path, perspective: str, side: str) -> list[Row]:
+def _preferred(path: Path, side: str) -> Iterator[Row]:
     """
     What people chose between two answers of one perspective (`parallax datasets feedback`): the chosen one stands as its side's text, the other as the
     other side's, for that is how the preference stage reads a row. They are one topic among the others, so that a few loud voices stay few.
     """
-    path = feedback_file(folder, perspective)
-    found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        place = f"{path.name}, row {number}"
+    for place, told in _lines(path):
         try:
-            told = json.loads(line)
             texts = {side: told["chosen"][0]["content"], OTHER[side]: told["rejected"][0]["content"]}
-        except (json.JSONDecodeError, KeyError, IndexError, TypeError):
+        except (KeyError, IndexError, TypeError):
             raise RowError(f"{place}: wanted a preference row with 'chosen' and 'rejected'; run `parallax datasets feedback` again") from None
-        found.append(_row(told | texts | {"cluster": "feedback"}, place, "feedback"))
-    return found
+        yield _row(told | texts | {"cluster": "feedback"}, place, "feedback")
 
 
 def feedback_file(folder: Path, perspective: str) -> Path:
@@ -109,4 +109,5 @@ def feedback_file(folder: Path, perspective: str) -> Path:
 
 
 def with_preferred(data: Data, folder: Path, perspective: str, side: str) -> Data:
-    return replace(data, answers=[*data.answers, *preferred(folder, perspective, side)], files=[*data.files, feedback_file(folder, perspective)])
+    path = feedback_file(folder, perspective)
+    return replace(data, answers=[*data.answers, *_preferred(path, side)], files=[*data.files, path])

@@ -84,7 +84,7 @@ def run_stage(configuration: Configuration, perspective: str, stage: str, data: 
 def supervise(configuration: Configuration, perspective: str, stage: str, told, folder: Path, start: Path | None, say) -> dict:
     import checkpoints
     from encoding import Encoder
-    from learn import Held, learn, put
+    from learn import Held, learn, logged, measurements, put
     from measure import balanced
     from step_loss import StepLoss
 
@@ -97,23 +97,16 @@ def supervise(configuration: Configuration, perspective: str, stage: str, told, 
     encoder = Encoder(tokenizer, configuration["base"]["document_start"], configuration["base"]["answer_end"])
     loss = StepLoss(encoder, configuration.side(perspective), {"own": 0, "preference": 0, "neutral": 0, **rule["weights"]}, rule.get("loss"))
     ended = learn(model, parameters, loss, told, held, rule, configuration.told, folder, configuration["seed"], say)
-    if rule["until"] is None:
-        # a fixed number of steps was asked for
-        model.save_pretrained(folder)
-        return ended
-    measured = measurements(folder)
-    base = measurements(start)[0] if start else measured[0]
-    chosen = checkpoints.best(folder, measured, MOST_PERPLEXITY * base["perplexity"])
-    if chosen["step"] != ended["step"]:
-        put(parameters, checkpoints.weights(folder / f"checkpoint-{chosen['step']}"))
-    say(f"step {chosen['step']} is the one that is kept")
+    # else a fixed number of steps was asked for
+    if rule["until"] is not None:
+        base = measurements(logged((start or folder) / "log.jsonl"))[0]
+        chosen = checkpoints.best(folder, measurements(logged(folder / "log.jsonl")), MOST_PERPLEXITY * base["perplexity"])
+        if chosen["step"] != ended["step"]:
+            put(parameters, checkpoints.weights(folder / f"checkpoint-{chosen['step']}"))
+        say(f"step {chosen['step']} is the one that is kept")
+        ended |= {"chosen": {key: chosen[key] for key in ("step", "own_likelier", "own", "other", "perplexity")}}
     model.save_pretrained(folder)
-    return {**ended, "chosen": {key: chosen[key] for key in ("step", "own_likelier", "own", "other", "perplexity")}}
-
-
-def measurements(folder: Path) -> list[dict]:
-    lines = (json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines())
-    return [line for line in lines if "own_likelier" in line]
+    return ended
 
 
 def convert(configuration: Configuration, perspective: str, out: Path, say) -> None:

@@ -8,7 +8,7 @@ import { lines } from './parts.ts'
 import { readCsv } from './readers/csv.ts'
 import { readJsonl } from './readers/jsonl.ts'
 import { pathIn, readChecked, type Recipe } from './recipe.ts'
-import { contentWords, tidy, words } from './text.ts'
+import { contentWords, sentences, tidy, words } from './text.ts'
 import { StatementIndex } from './topics/statement-index.ts'
 
 const set = z.strictObject({
@@ -102,6 +102,15 @@ export class Contamination {
     }
     const near = contentWords(text).size >= FEW_WORDS ? this.#index.find(text) : undefined
     return near === undefined ? undefined : said(this.#indexed[near]!, 'content words alike')
+  }
+
+  /** In an answer of several sentences: whole, for an item may run over the end of a sentence, and sentence by sentence. */
+  findInAnswer (answer: string): Hit | undefined {
+    for (const text of [answer, ...sentences(answer)]) {
+      const hit = this.find(text)
+      if (hit !== undefined) return hit
+    }
+    return undefined
   }
 }
 

@@ -1,18 +1,16 @@
 /** Decontaminate: rows of train and validation that repeat an item of an evaluation set go, for both sides alike. */
 import { evaluationDigests, readContamination, type Contamination, type Hit } from './contamination.ts'
 import { digestOf } from './recipe.ts'
-import { ENDS, type Example } from './rows.ts'
+import type { Example } from './rows.ts'
 import type { Stage } from './stage.ts'
-import { sentences } from './text.ts'
 
-/** The first text of a row that an evaluation set holds. Answers count whole too: an item may run over the end of a sentence. */
+/** The first text of a row that an evaluation set holds. */
 export function contaminated (row: Example, sets: Contamination): Hit | undefined {
-  const texts = [...row.prompt.map((turn) => turn.content), ...ENDS.flatMap((end) => [row[end], ...sentences(row[end])])]
-  for (const text of texts) {
-    const hit = sets.find(text)
+  for (const { content } of row.prompt) {
+    const hit = sets.find(content)
     if (hit !== undefined) return hit
   }
-  return undefined
+  return sets.findInAnswer(row.left) ?? sets.findInAnswer(row.right)
 }
 
 export const decontaminate: Stage = {

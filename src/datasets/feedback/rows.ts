@@ -14,7 +14,7 @@ import type { Gateway } from '../gateway.ts'
 import { FileInTheMaking, writeJson } from '../parts.ts'
 import type { Recipe } from '../recipe.ts'
 import type { Report } from '../stage.ts'
-import { sentences, tidy } from '../text.ts'
+import { tidy } from '../text.ts'
 import { answersOf, readGiven, type Given } from './given.ts'
 import { KeyGuard, PromptGuard, type KeyShare, type Limits } from './guard.ts'
 import { readTranscript, type Transcript } from './transcripts.ts'
@@ -65,7 +65,7 @@ export async function feedbackRows ({ admin, auditor, recipe, limits, report }: 
     const answers = [...learned, ...unlearned]
     if ([...asked, ...answers].some((text) => personalData(text) !== undefined)) return 'personal data'
     if (learned.some((text) => lists.findings(tidy(text)).length > 0)) return 'toxic, extreme or false by the lists'
-    if ([...asked, ...answers.flatMap((text) => [text, ...sentences(text)])].some((text) => sets.find(text) !== undefined)) return 'an evaluation item'
+    if (asked.some((text) => sets.find(text) !== undefined) || answers.some((text) => sets.findInAnswer(text) !== undefined)) return 'an evaluation item'
     return undefined
   }
 
