@@ -24,7 +24,7 @@ def write_json(path: Path, value) -> None:
 
 
 def save(folder: Path, model, optimiser, state: dict) -> Path:
-    """Written beside and renamed, so that a power cut leaves the one before. All are kept (some 30 MB each) until the best is chosen."""
+    """Written beside and renamed, so that a power cut leaves the one before. All are kept (some 30 MB each): the best of them is what a stage ends with."""
     import torch
 
     target, part = folder / f"checkpoint-{state['step']}", folder / "checkpoint.part"

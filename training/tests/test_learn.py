@@ -141,7 +141,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path):
     assert checkpoints.last(tmp_path).name == "checkpoint-5"
     for step in (15, 20):
         checkpoints.save(tmp_path, model, optimiser, {"step": step})
-    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-15", "checkpoint-20"]
+    assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-15", "checkpoint-20", "checkpoint-5"]
     shutil.rmtree(tmp_path)
 
 
