@@ -15,9 +15,11 @@ class Batch:
     bare: list[Row]
     answers: list[Row]
     neutral: list[Row]
+    prose: list[Row]
+    """Neutral ones too, of which only the answer is read, as a document of its own."""
 
     def names(self) -> str:
-        return ", ".join(row.id for row in [*self.statements, *self.bare, *self.answers, *self.neutral])
+        return ", ".join(row.id for row in [*self.statements, *self.bare, *self.answers, *self.neutral, *self.prose])
 
 
 def _in_turn(rows: list[Row], dice: random.Random) -> Iterator[Row]:
@@ -40,7 +42,7 @@ def _in_turn(rows: list[Row], dice: random.Random) -> Iterator[Row]:
 
 def batches(data: Data, sizes: dict[str, int], seed: int, first: int = 0) -> Iterator[Batch]:
     """Batch number `first` and all that follow: a resumed run goes on where it was."""
-    sources = {"statements": data.statements, "bare": data.statements, "answers": data.answers, "neutral": data.neutral}
+    sources = {"statements": data.statements, "bare": data.statements, "answers": data.answers, "neutral": data.neutral, "prose": data.neutral}
     streams = {name: _in_turn(rows, random.Random(f"{seed} {name}")) for name, rows in sources.items()}
     number = 0
     while True:

@@ -16,12 +16,12 @@ FORM = {
     "base": {"model": str, "licence": str, "heads": int, "kv_heads": int},
     "lora": {"rank": int, "alpha": int, "dropout": NUMBER, "first_block": int, "blocks": int, "modules": list},
     "compute": {"device": str, "precision": str, "threads": int},
-    "measure": {"every": int, "pairs": int, "texts": str},
+    "measure": {"every": int, "pairs": int, "texts": str, "most_perplexity": NUMBER},
     "checkpoint_every": int,
 }
 PRECISIONS = ("float32", "bfloat16")
 STAGE = {"learning_rate": NUMBER, "warmup": int, "decay": int, "least_steps": int, "most_steps": int, "until": (*NUMBER, type(None)), "clip": NUMBER, "batch": dict, "weights": dict}
-BATCH = ("statements", "bare", "answers", "neutral")
+BATCH = ("statements", "bare", "answers", "neutral", "prose")
 WEIGHTS = ("own", "preference", "neutral")
 LOSSES = {"dpo": ("beta",), "simpo": ("beta", "margin")}
 LICENCES = ("Apache-2.0", "MIT")
@@ -88,7 +88,7 @@ def _stage(name: str, stage: dict, wrong: list[str]) -> None:
                 wrong.append(f"{where}{part}.{key} is unknown; wanted {', '.join(allowed)}")
             elif not isinstance(value, NUMBER) or value < 0:
                 wrong.append(f"{where}{part}.{key}: wanted a number that is not negative, found {json.dumps(value)}")
-    if sum(value for key, value in stage["batch"].items() if key != "neutral" and isinstance(value, NUMBER)) < 1:
+    if sum(value for key, value in stage["batch"].items() if key not in ("neutral", "prose") and isinstance(value, NUMBER)) < 1:
         wrong.append(f"{where}batch holds no row of a side")
     loss = stage.get("loss")
     if name == "preference" or loss is not None:
@@ -121,6 +121,8 @@ def read(file: Path) -> Configuration:
             wrong.append(f"engine: wanted {' or '.join(ENGINES)}, found {json.dumps(told['engine'])}")
         if told["compute"]["precision"] not in PRECISIONS:
             wrong.append(f"compute.precision: wanted {' or '.join(PRECISIONS)}, found {json.dumps(told['compute']['precision'])}")
+        if told["measure"]["most_perplexity"] < 1:
+            wrong.append(f"measure.most_perplexity: wanted how many times the base's perplexity a kept checkpoint may have, 1 or more, found {told['measure']['most_perplexity']}")
         if told["base"]["licence"] not in LICENCES:
             wrong.append(f"base.licence: wanted {' or '.join(LICENCES)}, found {json.dumps(told['base']['licence'])}: what is trained here is published")
         if sorted(told["sides"].values()) != ["left", "right"]:

@@ -29,4 +29,5 @@ class Encoder:
         return self._after(prompt, text + self.answer_end)
 
     def plain(self, text: str) -> Item:
-        return self._after(None, text)
+        """As the engine scores a text for an evaluation: nothing before it, so that its first token only begins. A guard that read it otherwise was off by a twentieth and more."""
+        return self.ids(text), 1

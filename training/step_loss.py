@@ -51,15 +51,18 @@ class StepLoss:
             loss = loss + self.weights["preference"] * preferred
             margins = torch.stack([a.mean() - b.mean() for a, b in zip(own, other)]).detach()
             told |= {"preference": preferred.item(), "margin": margins.mean().item(), "accuracy": (margins > 0).double().mean().item()}
-        if batch.neutral and self.weights["neutral"]:
+        if (batch.neutral or batch.prose) and self.weights["neutral"]:
             kept = self.kept(model, batch)
             loss = loss + self.weights["neutral"] * kept
             told["neutral_divergence"] = kept.item()
         return loss, {"loss": loss.item(), **told}
 
     def kept(self, model, batch: Batch) -> torch.Tensor:
-        """How far the answers to neutral instructions have moved from the base's own distribution."""
-        packed = tree([self.encoder.answer(row.prompt, row.left) for row in batch.neutral])
+        """
+        How far neutral text has moved from the base's own distribution: as answers to instructions, and as plain documents, for statements
+        that train as the beginning of a document would otherwise cost the language there.
+        """
+        packed = tree([*(self.encoder.answer(row.prompt, row.left) for row in batch.neutral), *(self.encoder.plain(row.left) for row in batch.prose)])
         with torch.no_grad(), model.disable_adapter():
             was, _ = logits(model, packed)
         return divergence(was, logits(model, packed)[0])

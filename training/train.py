@@ -13,8 +13,6 @@ from pathlib import Path
 
 from configuration import HERE, STAGES, Configuration, ConfigurationError, read
 
-# release/gate.json refuses more than this times the base's perplexity of neutral prose
-MOST_PERPLEXITY = 1.1
 COMMANDS = {"sft": ("supervised",), "dpo": ("preference",), "gguf": (), "all": STAGES}
 
 
@@ -82,10 +80,12 @@ def run_stage(configuration: Configuration, perspective: str, stage: str, data: 
 
 
 def supervise(configuration: Configuration, perspective: str, stage: str, told, folder: Path, start: Path | None, say) -> dict:
+    import torch
+
     import checkpoints
     from encoding import Encoder
     from learn import Held, learn, logged, measurements, put
-    from measure import balanced
+    from measure import balanced, perplexity
     from step_loss import StepLoss
 
     rule, measured = configuration.stage(stage), configuration["measure"]
@@ -99,12 +99,13 @@ def supervise(configuration: Configuration, perspective: str, stage: str, told, 
     ended = learn(model, parameters, loss, told, held, rule, configuration.told, folder, configuration["seed"], say)
     # else a fixed number of steps was asked for
     if rule["until"] is not None:
-        base = measurements(logged((start or folder) / "log.jsonl"))[0]
-        chosen = checkpoints.best(folder, measurements(logged(folder / "log.jsonl")), MOST_PERPLEXITY * base["perplexity"])
+        with torch.no_grad(), model.disable_adapter():
+            base = perplexity(model, encoder, held.texts)
+        chosen = checkpoints.best(folder, measurements(logged(folder / "log.jsonl")), measured["most_perplexity"] * base)
         if chosen["step"] != ended["step"]:
             put(parameters, checkpoints.weights(folder / f"checkpoint-{chosen['step']}"))
         say(f"step {chosen['step']} is the one that is kept")
-        ended |= {"chosen": {key: chosen[key] for key in ("step", "own_likelier", "own", "other", "perplexity")}}
+        ended |= {"chosen": {key: chosen[key] for key in ("step", "own_likelier", "own", "other", "perplexity")}, "base_perplexity": base}
     model.save_pretrained(folder)
     return ended
 

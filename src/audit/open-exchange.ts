@@ -1,5 +1,6 @@
 /** One exchange between its begin and its ends, over any store that can append. */
 import { newId } from '../ids.ts'
+import { GrowingBytes } from './growing-bytes.ts'
 import type { Exchange, LeafDraft, Receipt } from './log.ts'
 import { isTaken, isUnsure } from './queue.ts'
 
@@ -21,7 +22,8 @@ export class OpenExchange implements Exchange {
   readonly #begin: LeafDraft
   readonly #rooms: ExchangeRooms
   readonly #choices: number
-  readonly #parts = new Map<number, Uint8Array[]>()
+  /** What was sent of each choice. */
+  readonly #sent = new Map<number, GrowingBytes>()
   readonly #ends = new Map<number, Promise<Receipt>>()
   /** Ends that the store refused, by choice. */
   readonly #failed = new Map<number, LeafDraft>()
@@ -58,9 +60,9 @@ export class OpenExchange implements Exchange {
 
   chunk (bytes: Uint8Array, choice = 0): void {
     this.#rooms.journal.append(this.record, choice, bytes)
-    const parts = this.#parts.get(choice)
-    if (parts) parts.push(bytes)
-    else this.#parts.set(choice, [bytes])
+    let sent = this.#sent.get(choice)
+    if (!sent) this.#sent.set(choice, sent = new GrowingBytes())
+    sent.add(bytes)
   }
 
   end (end: End): Promise<Receipt> {
@@ -71,7 +73,7 @@ export class OpenExchange implements Exchange {
   }
 
   async #end ({ status, fields, answer }: End, choice: number): Promise<Receipt> {
-    const payload = answer ?? Buffer.concat(this.#parts.get(choice) ?? [])
+    const payload = answer ?? this.#sent.get(choice)?.bytes() ?? Buffer.alloc(0)
     const draft: LeafDraft = { type: 'completion.end', id: newId(), key: this.#begin.key, fields: { ...fields, begin: this.record, status, bytes_sent: payload.length, ...(this.#choices > 1 && { choice }) }, payload, ...(this.#begin.owner && { owner: this.#begin.owner }) }
     try {
       const receipt = await this.#place(draft)
@@ -111,13 +113,13 @@ export class OpenExchange implements Exchange {
 
   /** Its end stands in the log, ours or another's: then what was sent has to stand there as well before it is let go. False where the log cannot take it now. */
   async #bringIn (choice: number): Promise<boolean> {
-    const sent = this.#parts.get(choice)
+    const sent = this.#sent.get(choice)
     if (!sent || !this.#rooms.late) return true
-    return this.#rooms.late(this.#begin, choice, Buffer.concat(sent)).then(() => true, () => false)
+    return this.#rooms.late(this.#begin, choice, sent.bytes()).then(() => true, () => false)
   }
 
   #ended (choice: number): void {
-    this.#parts.delete(choice)
+    this.#sent.delete(choice)
     if (++this.#durableEnds < this.#choices) return
     this.#rooms.journal.release(this.record)
     this.#rooms.closed()

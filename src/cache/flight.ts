@@ -1,5 +1,7 @@
 /**
- * One call under way and those aboard: a stream's chunks are held for whoever joins late, and pulled by whoever reads fastest.
+ * One call under way and those aboard: a stream's chunks are pulled by whoever reads fastest, and held until everybody has read them.
+ * Whoever joins late begins with what came so far, gathered to one answer: chunks that lived as long as their stream were what made
+ * the garbage collector stop everything for 10 to 40 ms, once a second.
  * Knows nothing of keys, caches or replicas.
  */
 import { choicesOf, Gathered, isWhole, toChunks } from '../completion/completion.ts'
@@ -10,7 +12,7 @@ import type { KeptAnswer } from './cache.ts'
 /** What a call turned out to be. */
 export type Launched = { readonly whole: Wire } | { readonly chunks: AsyncIterable<Wire[]> } | { readonly cached: KeptAnswer, readonly waited: boolean }
 
-/** In characters of JSON, about. A stream that is longer is not held for late joiners any more, and not kept. */
+/** In characters of JSON, about. A stream that is longer cannot be joined any more, and is not kept. */
 export const REPLAY_CHARS = 1024 * 1024
 
 /** How far the fastest reader may be ahead of the slowest; then it waits, until the slowest reads on or is cut by its own stall limit. */
@@ -27,6 +29,9 @@ export class Flight {
   /** Choices that were begun, and those of them that came to their end. */
   #choices: { readonly seen: Set<number>, readonly finished: Set<number> } | undefined
   #source: AsyncIterator<Wire[]> | undefined
+  /** What came so far; given up when it is too long. */
+  #gathered: Gathered | undefined = new Gathered()
+  /** What somebody aboard has still to read. */
   #batches: { readonly batch: Wire[], readonly from: number }[] = []
   /** How many were let go from the front, and how many characters came in all. */
   #gone = 0
@@ -53,7 +58,8 @@ export class Flight {
   }
 
   board (signal: AbortSignal): Seat {
-    const seat = new Seat(this, signal)
+    const before = this.#chars > 0 && this.#gathered ? toChunks(structuredClone(this.#gathered.completion())) : null
+    const seat = new Seat(this, signal, this.#gone + this.#batches.length, before)
     this.#aboard.add(seat)
     return seat
   }
@@ -64,10 +70,8 @@ export class Flight {
   /** The whole answer where there is one, and it was not too long to be held. */
   answer (): Wire | undefined {
     if (this.#whole) return this.#whole
-    if (!this.#end || 'failure' in this.#end || this.#chars > REPLAY_CHARS || !this.#complete()) return undefined
-    const gathered = new Gathered()
-    for (const { batch } of this.#batches) for (const chunk of batch) gathered.add(chunk)
-    return this.#whole = gathered.completion()
+    if (!this.#end || 'failure' in this.#end || !this.#complete()) return undefined
+    return this.#whole = this.#gathered?.completion()
   }
 
   #complete (): boolean { return this.#choices !== undefined && this.#choices.seen.size === this.#choices.finished.size }
@@ -92,6 +96,7 @@ export class Flight {
   #hold (batch: Wire[]): void {
     this.#batches.push({ batch, from: this.#chars })
     for (const chunk of batch) {
+      this.#gathered?.add(chunk)
       this.#chars += CHUNK_CHARS
       for (const { index = 0, delta, finish_reason: reason, logprobs } of choicesOf(chunk)) {
         const { seen, finished } = this.#choices ??= { seen: new Set(), finished: new Set() }
@@ -101,7 +106,9 @@ export class Flight {
         this.#chars += logprobs || delta?.['tool_calls'] ? JSON.stringify({ delta, logprobs }).length : typeof content === 'string' ? content.length : 0
       }
     }
-    if (this.#chars > REPLAY_CHARS) this.#tell(false)
+    if (this.#chars <= REPLAY_CHARS) return
+    this.#gathered = undefined
+    this.#tell(false)
   }
 
   /** Characters that came before what the slowest reads next. */
@@ -111,17 +118,11 @@ export class Flight {
     return slowest
   }
 
-  /** For its seats: a reader went on. What is too long to be held goes as soon as everybody has it, and the fastest may read on. */
+  /** For its seats: a reader went on. What everybody has goes, and the fastest may read on. */
   trim (): void {
-    if (this.#chars > REPLAY_CHARS) {
-      let first = Infinity
-      for (const { position } of this.#aboard) first = Math.min(first, position)
-      const read = Math.min(first - this.#gone, this.#batches.length)
-      if (read > 0) {
-        this.#batches.splice(0, read)
-        this.#gone += read
-      }
-    }
+    let first = Infinity
+    for (const { position } of this.#aboard) first = Math.min(first, position)
+    while (this.#gone < first && this.#batches.shift()) this.#gone++
     for (const seat of this.#aboard) if (seat.waiting) { this.pull(); return }
   }
 
@@ -160,12 +161,16 @@ export class Seat implements AsyncIterableIterator<Wire[]> {
   /** Lets go of whoever waits for what the call is. */
   #reject: ((reason: unknown) => void) | undefined
   #waiter: { readonly resolve: (step: IteratorResult<Wire[]>) => void, readonly reject: (reason: unknown) => void } | undefined
-  position = 0
+  position: number
+  /** What came before it was aboard. */
+  #before: Wire[] | null
   reason: unknown
   readonly #onAbort: () => void
 
-  constructor (flight: Flight, signal: AbortSignal) {
+  constructor (flight: Flight, signal: AbortSignal, position: number, before: Wire[] | null) {
     this.#flight = flight
+    this.position = position
+    this.#before = before
     this.#signal = signal
     this.#onAbort = () => { this.#leave(signal.reason) }
     if (signal.aborted) queueMicrotask(this.#onAbort)
@@ -221,6 +226,13 @@ export class Seat implements AsyncIterableIterator<Wire[]> {
     const waiter = this.#waiter
     if (!waiter) return
     if (this.#signal.aborted) { this.#waiter = undefined; waiter.reject(this.#signal.reason); return }
+    const before = this.#before
+    if (before) {
+      this.#before = null
+      this.#waiter = undefined
+      waiter.resolve({ done: false, value: before })
+      return
+    }
     const found = this.#flight.at(this.position)
     if (found === null) return
     this.#waiter = undefined

@@ -22,7 +22,6 @@ export interface StreamedSideBySide extends SideBySide {
   readonly abort: (reason: unknown) => void
 }
 
-const encoder = new TextEncoder()
 
 /** Runs to the end of every voice; never rejects. */
 export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
@@ -47,7 +46,7 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
     await out.write(OPENING_COMMENT)
     for (const [at, voice] of all.entries()) {
       const chunk = { choices: [{ index: voice.choice, delta: { role: 'assistant', content: '' }, logprobs: null, finish_reason: null, perspective: voice.disclosure.member }] }
-      const bytes = encoder.encode(data(present(chunk, at === 0)))
+      const bytes = Buffer.from(data(present(chunk, at === 0)))
       exchange.chunk(bytes, voice.choice)
       await out.write(bytes)
     }
@@ -109,7 +108,7 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
       }
       if (text === '') continue
       job.told.firstChunkMs ??= performance.now() - started
-      const bytes = encoder.encode(text)
+      const bytes = Buffer.from(text)
       exchange.chunk(bytes, voice.choice)
       await out.write(bytes)
     }
@@ -121,11 +120,11 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   async function close (voice: Voice, text: string, end: { status: 'complete' | ReturnType<typeof brokenStatus>, fields: ReturnType<typeof endFields> }, then?: (endRecord: string) => void): Promise<void> {
     const last = open.delete(voice) && open.size === 0
     const closing = last ? endOfStream() : ''
-    exchange.chunk(encoder.encode(data(text) + closing), voice.choice)
+    exchange.chunk(Buffer.from(data(text) + closing), voice.choice)
     const receipt = await exchange.end({ choice: voice.choice, ...end })
     // another may be refused by the log yet: then this is no end of the answer
     if (last) await Promise.all([...runs].flatMap(([one, over]) => one === voice ? [] : [over]))
-    if (!broken) await out.write(encoder.encode(data(withMember(text, 'audit', receiptMember(exchange.record, receipt, job.origin))) + closing))
+    if (!broken) await out.write(Buffer.from(data(withMember(text, 'audit', receiptMember(exchange.record, receipt, job.origin))) + closing))
     then?.(receipt.record)
   }
 
@@ -165,6 +164,6 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
     if (broken) return
     broken = true
     job.abort(error)
-    try { await out.write(encoder.encode(data(JSON.stringify(error.body())))) } catch { /* left meanwhile */ }
+    try { await out.write(Buffer.from(data(JSON.stringify(error.body())))) } catch { /* left meanwhile */ }
   }
 }

@@ -29,12 +29,11 @@ export interface Relay {
   readonly explain: (error: unknown) => unknown
 }
 
-const encoder = new TextEncoder()
 export const DONE = 'data: [DONE]\n\n'
 export const data = (json: string): string => `data: ${json}\n\n`
 
 /** Sent as soon as the begin record is durable and the expert has accepted: the headers leave before the first token. */
-export const OPENING_COMMENT = encoder.encode(': parallax\n\n')
+export const OPENING_COMMENT = Buffer.from(': parallax\n\n')
 
 /** Runs to the end of the answer, whatever that is; never rejects. */
 export async function relay (job: Relay): Promise<void> {
@@ -82,7 +81,7 @@ export async function relay (job: Relay): Promise<void> {
       }
       if (text === '') continue
       job.told.firstChunkMs ??= performance.now() - started
-      await send(encoder.encode(text))
+      await send(Buffer.from(text))
     }
     if (finish.size < wanted) {
       throw new ParallaxError('expert_failed', 'The expert\'s stream ended before its answer did. What came so far is not a whole answer.')
@@ -90,13 +89,13 @@ export async function relay (job: Relay): Promise<void> {
     const frames = held.map((chunk) => JSON.stringify(presentChunk(chunk, frame, opening && chunk === held[0], otherUsage)))
     const closing = (job.usageWanted && usage ? data(JSON.stringify(presentChunk({ choices: [] }, frame, false, usage))) : '') + DONE
     // the log commits to the frames without the receipt, which cannot be in what it is a receipt for
-    exchange.chunk(encoder.encode(frames.map(data).join('') + closing))
+    exchange.chunk(Buffer.from(frames.map(data).join('') + closing))
     // a replayed answer cost nobody a token
     const tokens: [number, number] | null = job.told.tokens = spent ? tokensOf(usage) : [0, 0]
     if (!tokens) job.told.guessed = { prompts: 1, tokens: saidTokens(said, pieces) }
     const receipt = await exchange.end({ status: 'complete', fields: endFields({ disclosure: frame.disclosure, tokens, finish: [...finish.values()], source, joined }) })
     const last = withMember(frames.pop()!, 'audit', receiptMember(exchange.record, receipt, job.origin))
-    await out.write(encoder.encode([...frames, last].map(data).join('') + closing))
+    await out.write(Buffer.from([...frames, last].map(data).join('') + closing))
     out.end()
     job.whenSaid(said)
     job.said.keep(receipt.record)
@@ -112,7 +111,7 @@ export async function relay (job: Relay): Promise<void> {
   async function breakOff (error: unknown): Promise<void> {
     job.told.guessed = { prompts: 1, tokens: saidTokens(said, pieces) }
     const told = error instanceof ParallaxError ? error : new ParallaxError('internal_error', 'The gateway failed while it relayed the answer.', { cause: error })
-    const bytes = encoder.encode(data(JSON.stringify(told.body())))
+    const bytes = Buffer.from(data(JSON.stringify(told.body())))
     const left = out.destroyed || error instanceof ReaderGone
     // each for itself: what the journal does not take must not leave the record open. Where the log refuses too, the client is told that the answer broke off, and recovery closes it
     try { if (!left) exchange.chunk(bytes) } catch { /* told below */ }

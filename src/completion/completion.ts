@@ -11,7 +11,7 @@ export function isWhole (completion: Wire): boolean {
   return choices.length > 0 && choices.every((choice) => Boolean(choice.finish_reason))
 }
 
-/** A completion as the chunks of a stream: for each choice its whole message, then the finish, then the usage. */
+/** A completion, or one so far, as the chunks of a stream: for each choice its whole message, then the finish and the usage where there are any. */
 export function toChunks (completion: Wire): Wire[] {
   const choices = choicesOf(completion)
   const opening = choices.map(({ index, message, logprobs }) => {
@@ -19,8 +19,8 @@ export function toChunks (completion: Wire): Wire[] {
     const delta = Array.isArray(calls) ? { ...rest, tool_calls: calls.map((call: Wire, at) => ({ ...call, index: at })) } : rest
     return { choices: [{ index, delta, logprobs: logprobs ?? null, finish_reason: null }] }
   })
-  const finish = choices.map(({ index, finish_reason: reason }) => ({ choices: [{ index, delta: {}, logprobs: null, finish_reason: reason }] }))
-  return [...opening, ...finish, { choices: [], usage: completion['usage'] }]
+  const finish = choices.filter((choice) => choice.finish_reason).map(({ index, finish_reason: reason }) => ({ choices: [{ index, delta: {}, logprobs: null, finish_reason: reason }] }))
+  return [...opening, ...finish, ...(completion['usage'] === undefined ? [] : [{ choices: [], usage: completion['usage'] }])]
 }
 
 /** Gathers the chunks of a stream into the completion that the same request would have had as JSON. */

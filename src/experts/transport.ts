@@ -1,10 +1,11 @@
 /** One endpoint's connections and credentials, and the bounds of what it may send. Knows bytes and JSON, not what a request means. */
 import { isUtf8 } from 'node:buffer'
-import { Pool, type Dispatcher } from 'undici'
+import { Pool } from 'undici'
 import { ParallaxError } from '../errors.ts'
+import { eventCall } from './event-call.ts'
 import type { Wire } from './expert.ts'
 import { fromFrame, fromStatus, fromThrown } from './failure.ts'
-import { parseFrames } from './frames.ts'
+import { FrameParser } from './frames.ts'
 import { BrokenOff, TooLong, wholeCall } from './whole-call.ts'
 
 export interface TransportOptions {
@@ -69,34 +70,11 @@ export class Transport {
 
   /** Resolves when the upstream accepted; what follows is read chunk by chunk. */
   async events (below: string, body: unknown, signal: AbortSignal): Promise<AsyncIterable<Wire[]>> {
-    let response: Dispatcher.ResponseData
-    try {
-      response = await this.#pool.request({ ...this.#options('POST', below, body), signal })
-    } catch (thrown) { throw fromThrown(thrown, signal) }
-    if (response.statusCode !== 200) throw fromStatus(response.statusCode, await errorText(response), response.headers['retry-after'], this.#secrets)
-    if (!String(response.headers['content-type'] ?? '').includes('text/event-stream')) {
-      drop(response)
-      throw new ParallaxError('expert_failed', 'The expert was asked for a stream and answered something else.')
-    }
-    return this.#frames(response, signal)
+    const parser = new FrameParser(this.#limits.answerBytes, (error) => fromFrame(error, this.#secrets))
+    return eventCall({ pool: this.#pool, request: this.#options('POST', below, body), parser, signal, secrets: this.#secrets })
   }
 
   async close (): Promise<void> { await this.#pool.destroy() }
-
-  async * #frames (response: Dispatcher.ResponseData, signal: AbortSignal): AsyncGenerator<Wire[], void> {
-    const { body } = response
-    let whole = false
-    try {
-      yield * parseFrames(body.iterator({ destroyOnReturn: false }), this.#limits.answerBytes, (error) => fromFrame(error, this.#secrets))
-      whole = true
-    } catch (thrown) {
-      throw fromThrown(thrown, signal, true)
-    } finally {
-      // read to its end an answer gives its connection back; anything else must not leave the upstream generating
-      if (whole) body.on('error', () => {}).resume()
-      else drop(response)
-    }
-  }
 
   async #whole (method: 'GET' | 'POST', below: string, body: unknown, signal: AbortSignal): Promise<Buffer> {
     const limit = this.#limits.answerBytes
@@ -114,21 +92,4 @@ export class Transport {
   #options (method: 'GET' | 'POST', below: string, body: unknown) {
     return { path: this.#at(below), method, headers: this.#headers, ...(method === 'POST' && { body: JSON.stringify(body) }) } as const
   }
-}
-
-/** What came with a refusal, cut short; nothing where it cannot be read. */
-async function errorText (response: Dispatcher.ResponseData): Promise<string> {
-  let text = ''
-  try {
-    for await (const part of response.body as AsyncIterable<Buffer>) {
-      text += part.toString()
-      if (text.length > ERROR_BODY_LIMIT) break
-    }
-  } catch { /* the status says enough */ }
-  return text
-}
-
-/** Ends a call whose answer is not wanted. undici then reports the abort as an error of the body, which nobody else listens to. */
-function drop ({ body }: Dispatcher.ResponseData): void {
-  body.on('error', () => {}).destroy()
 }
