@@ -43,13 +43,13 @@ class EventCall implements AsyncIterableIterator<Wire[], undefined>, Dispatcher.
   readonly #wake = (): void => {
     const reader = this.#reader
     if (!reader) return
+    // taken out first: giving the call up wakes once more, from within
+    this.#reader = undefined
     try {
       const step = this.#look()
-      if (!step) return
-      this.#reader = undefined
-      reader.resolve(step)
+      if (step) reader.resolve(step)
+      else this.#reader = reader
     } catch (failure) {
-      this.#reader = undefined
       reader.reject(failure)
     }
   }
@@ -144,10 +144,11 @@ class EventCall implements AsyncIterableIterator<Wire[], undefined>, Dispatcher.
   #look (): Step | undefined {
     const { parser } = this.#options
     if (this.#over) return OVER
-    if (this.#parts.length > 0) {
+    while (this.#parts.length > 0) {
       const read = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts)
       this.#parts = []
       this.#bytes = 0
+      // brings more at once, perhaps, which is why this is a loop
       if (this.#control!.paused) this.#control!.resume()
       const batch = parser.feed(read)
       if (batch.length > 0) return { done: false, value: batch }
