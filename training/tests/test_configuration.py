@@ -48,7 +48,8 @@ def test_shipped_configurations_are_right_and_treat_both_sides_by_one_rule(file)
     ("stages.preference.loss", {"kind": "simpo", "beta": 1}, "stages.preference.loss.margin"),
     ("stages.supervised.learning_rate", 3, "stages.supervised.learning_rate"),
     ("stages.supervised.least_steps", 900, "least_steps"),
-    ("stages.supervised.batch", {"neutral": 4}, "holds no row of a side"),
+    ("stages.supervised.batch", {"neutral": 4, "prose": 2}, "holds no row of a side"),
+    ("measure.most_perplexity", 0.9, "measure.most_perplexity: wanted how many times the base's perplexity"),
     ("stages.supervised.batch", {"tweets": 4}, "batch.tweets is unknown"),
     ("stages.supervised.weights", {"own": -1}, "weights.own"),
 ])

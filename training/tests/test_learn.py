@@ -10,6 +10,7 @@ import checkpoints  # noqa: E402
 from checkpoints import TrainingError  # noqa: E402
 from encoding import Encoder  # noqa: E402
 from learn import Held, learn, lent, put, rate  # noqa: E402
+from batches import Batch  # noqa: E402
 from measure import balanced  # noqa: E402
 from rows import Data, Row  # noqa: E402
 from step_loss import StepLoss  # noqa: E402
@@ -143,6 +144,25 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path):
         checkpoints.save(tmp_path, model, optimiser, {"step": step})
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-15", "checkpoint-20", "checkpoint-5"]
     shutil.rmtree(tmp_path)
+
+
+def test_neutral_prose_is_held_to_the_base_as_a_document_of_its_own():
+    model = llama()
+    weights = trainable(model)
+    encoder = Encoder(Characters(), "<start>", "<end>")
+    neutral = DATA.neutral[0]
+    batch = Batch(STATEMENTS[:1], [], [], [], [neutral])
+    held = StepLoss(encoder, "left", {"own": 0, "preference": 0, "neutral": 1.0}, None)
+    assert held(model, batch)[1]["neutral_divergence"] == pytest.approx(0, abs=1e-6), "an untrained adapter is the base"
+    with torch.no_grad():
+        for weight in weights.values():
+            weight.add_(0.1)
+    loss, told = held(model, batch)
+    assert told["neutral_divergence"] > 1e-4
+    assert encoder.plain(neutral.left) == (encoder.ids(neutral.left), 1), "nothing before it, and its first token only begins"
+    loss.backward()
+    assert any(weight.grad is not None and weight.grad.abs().sum() > 0 for weight in weights.values())
+    assert "neutral_divergence" not in StepLoss(encoder, "left", {"own": 1.0, "preference": 0, "neutral": 1.0}, None)(model, Batch(STATEMENTS[:1], [], [], [], []))[1]
 
 
 def test_topics_are_measured_alike_whatever_their_size():

@@ -65,7 +65,7 @@ def test_without_neutral_instructions_nothing_trains(exported):
         load(exported(instructions__train=[line(1, kind="opinion")]))
 
 
-SIZES = {"statements": 3, "bare": 2, "answers": 1, "neutral": 1}
+SIZES = {"statements": 3, "bare": 2, "answers": 1, "neutral": 1, "prose": 2}
 
 
 def test_a_resumed_run_sees_the_batches_that_were_left(exported):
@@ -73,8 +73,8 @@ def test_a_resumed_run_sees_the_batches_that_were_left(exported):
     whole = list(islice(batches(data, SIZES, 7), 9))
     assert list(islice(batches(data, SIZES, 7, first=5), 4)) == whole[5:]
     assert list(islice(batches(data, SIZES, 8), 9)) != whole
-    assert [len(part) for part in (whole[0].statements, whole[0].bare, whole[0].answers, whole[0].neutral)] == [3, 2, 1, 1]
-    assert whole[0].names().count("r") == 7
+    assert [len(part) for part in (whole[0].statements, whole[0].bare, whole[0].answers, whole[0].neutral, whole[0].prose)] == [3, 2, 1, 1, 2]
+    assert whole[0].names().count("r") == 9
 
 
 def test_no_row_comes_again_before_all_of_its_topic_have(exported):

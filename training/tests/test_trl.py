@@ -67,6 +67,22 @@ def test_both_stages_run_and_leave_adapters_with_their_manifests(small):
     assert heard == ["preference is finished already"]
 
 
+def test_a_loss_that_is_no_number_ends_trls_run_too(small):
+    torch = pytest.importorskip("torch", reason="torch is not installed: `parallax train` makes the environment")
+    pytest.importorskip("trl", reason="trl is not installed: `parallax train` makes the environment")
+    from checkpoints import TrainingError
+    from trl_engine import run
+
+    configuration, folder = small
+    configuration.told["stages"]["supervised"] |= {"most_steps": 20, "least_steps": 20}
+    tokenizer, model = opened()
+    with torch.no_grad():
+        model.model.norm.weight.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"step 5: (loss|grad_norm) is nan.*lower the stage's learning_rate"):
+        run(configuration, "progressive", "supervised", folder / "rows", folder / "out", lambda _: None, (tokenizer, model))
+    assert "ended" not in json.loads((folder / "out/progressive/supervised/manifest.json").read_text())
+
+
 def test_trls_configurations_know_every_argument():
     trl = pytest.importorskip("trl", reason="trl is not installed: `parallax train` makes the environment")
     from dataclasses import fields
