@@ -1,4 +1,4 @@
-/** `npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--against checkout] [--json file]`: runs the benches on one stage and prints their tables. */
+/** `npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--litellm] [--against checkout] [--json file]`: runs the benches on one stage and prints their tables. */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -7,6 +7,7 @@ import { hit } from './cache-hit.ts'
 import { cpuTimeKnown } from './cpu-time.ts'
 import { engine } from './engine.ts'
 import { startGateway, type Gateway } from './gateway.ts'
+import { startLitellm } from './litellm.ts'
 import { startLoader } from './loader.ts'
 import { logLoss, type LogLoss } from './log-loss.ts'
 import { machine, machineLine } from './machine.ts'
@@ -24,6 +25,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: 'string', default: '5' },
     cores: { type: 'string', default: '1' },
     portkey: { type: 'boolean', default: false },
+    litellm: { type: 'boolean', default: false },
     against: { type: 'string', multiple: true, default: [] },
     json: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -74,6 +76,7 @@ async function main (): Promise<void> {
       process.exitCode = 1
     }
     if (values.portkey) rivals.push(await startPortkey(placement.system, `http://127.0.0.1:${mock.port}/v1`, dataParent))
+    if (values.litellm) rivals.push(await startLitellm(placement.system, `http://127.0.0.1:${mock.port}/v1`, dataParent))
     for (const root of values.against) rivals.push(await startGateway({ name: `Parallax of ${basename(root)}`, root: resolve(root), cores: placement.system, upstream: `http://127.0.0.1:${mock.port}/v1`, dataParent }))
     for (const bench of benches) {
       if (positionals.length === 0 && performance.now() > ALL_MS) {
@@ -111,7 +114,7 @@ async function main (): Promise<void> {
   if (values.json) await writeFile(values.json, `${JSON.stringify({ machine: where, placement: placement.words, plan, figures, loss, outcomes }, null, 1)}\n`)
 }
 
-if (values.help) console.log(`npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--against checkout] [--json file]\n\n${BENCHES.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`)
+if (values.help) console.log(`npm run bench -- [name…] [--seconds N] [--rounds N] [--cores N] [--portkey] [--litellm] [--against checkout] [--json file]\n\n${BENCHES.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}`)
 else {
   await main().catch((error: unknown) => {
     console.error((error as Error).message)

@@ -31,10 +31,17 @@ export interface Start {
   readonly env?: NodeJS.ProcessEnv
 }
 
-/** Starts a file of ours under this Node. Its standard error is kept and shown when it fails. */
-export function startNode ({ cores, file, args = [], nodeArgs = [], env }: Omit<Start, 'name'>): { child: ChildProcess, said: () => string, stop: () => Promise<void> } {
-  const path = resolve(import.meta.dirname, file)
-  const child = spawn(...pinned(cores, process.execPath, [...nodeArgs, path, ...args]), { stdio: ['pipe', 'pipe', 'pipe'], env: env ?? process.env })
+export interface Program { readonly cores: readonly number[], readonly program: string, readonly args: readonly string[], readonly env?: NodeJS.ProcessEnv | undefined }
+export interface Started { readonly child: ChildProcess, readonly said: () => string, readonly stop: () => Promise<void> }
+
+/** Starts a file of ours under this Node. */
+export function startNode ({ cores, file, args = [], nodeArgs = [], env }: Omit<Start, 'name'>): Started {
+  return startProgram({ cores, program: process.execPath, args: [...nodeArgs, resolve(import.meta.dirname, file), ...args], env })
+}
+
+/** Its standard error is kept and shown when it fails. */
+export function startProgram ({ cores, program, args, env }: Program): Started {
+  const child = spawn(...pinned(cores, program, [...args]), { stdio: ['pipe', 'pipe', 'pipe'], env: env ?? process.env })
   running.add(child)
   child.once('exit', () => running.delete(child))
   let text = ''

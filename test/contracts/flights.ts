@@ -137,7 +137,10 @@ export function flightsContract (t: Test, make: (t: Test) => Promise<Replica>): 
     from.send('c')
     from.finish()
     t.equal(await reading, 'abc')
-    t.equal(await textOf(late.called), 'abc')
+    const pieces: unknown[] = []
+    for await (const batch of late.called) pieces.push(...batch.flatMap(choicesOf).map(({ delta, finish_reason: end }) => delta?.['content'] ?? end))
+    t.same(pieces.slice(0, 2), ['ab', 'c'], 'what had been read is not held piece by piece')
+    t.equal(pieces.filter((piece) => piece === 'stop').length, 1)
     t.equal(await textOf({ [Symbol.asyncIterator]: () => slow }), 'abc')
     t.equal(from.seen.calls, 1)
     t.equal(late.keep('late end'), true)

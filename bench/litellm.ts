@@ -1,0 +1,44 @@
+/** LiteLLM's proxy from PyPI, for comparison: installed once into an environment of its own, one worker, told by its file where the mock is. No database, no keys, no cache. */
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { freePort } from './free-port.ts'
+import { startProgram, type System } from './system.ts'
+
+const VERSION = '1.108.7'
+const START_MS = 90_000
+const run = promisify(execFile)
+
+async function install (parent: string): Promise<string> {
+  const folder = join(parent, `litellm-${VERSION}`)
+  const program = join(folder, 'bin/litellm')
+  if (existsSync(program)) return folder
+  await mkdir(folder, { recursive: true })
+  await run('python3', ['-m', 'venv', folder])
+  await run(join(folder, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', `litellm[proxy]==${VERSION}`], { maxBuffer: 1 << 24 })
+  return folder
+}
+
+export async function startLitellm (cores: readonly number[], upstream: string, parent: string): Promise<System> {
+  const folder = await install(parent)
+  const file = join(folder, 'bench.yaml')
+  await writeFile(file, `model_list:
+  - model_name: "*"
+    litellm_params: { model: "openai/*", api_base: "${upstream}", api_key: "bench" }
+`)
+  const port = await freePort()
+  const { child, said, stop } = startProgram({
+    cores, program: join(folder, 'bin/litellm'), args: ['--config', file, '--host', '127.0.0.1', '--port', String(port), '--num_workers', '1', '--telemetry', 'False'],
+    // its price list would be fetched from the internet
+    env: { PATH: `${join(folder, 'bin')}:${process.env['PATH']}`, HOME: folder, LITELLM_LOG: 'ERROR', LITELLM_MODE: 'PRODUCTION', LITELLM_LOCAL_MODEL_COST_MAP: 'True', DISABLE_ADMIN_UI: 'True' },
+  })
+  child.stdout!.resume()
+  for (const deadline = Date.now() + START_MS; ; await sleep(200)) {
+    if (child.exitCode !== null || Date.now() > deadline) { await stop(); throw new Error(`LiteLLM did not start: ${said()}`) }
+    try { if ((await fetch(`http://127.0.0.1:${port}/health/liveliness`)).ok) break } catch { /* not yet */ }
+  }
+  return { name: `LiteLLM ${VERSION}, nothing persisted`, port, pid: child.pid!, headers: { authorization: 'Bearer bench' }, stop }
+}
