@@ -1,6 +1,6 @@
 /** `parallax train …`: trains the sides here, through Python, or at a service that speaks OpenAI's API. Needs no gateway, and reads no log. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type OpenAI from 'openai'
@@ -118,14 +118,25 @@ ${SERVICE}`,
     const kept = values.kept ?? `${training}.job.json`
     const before = existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) as Made : undefined
     if (before) say(`job ${before.job} was made before (${kept}); remove that file to make another`)
-    const made = before ?? await createJob(client, asked, say)
-    if (!before) {
-      mkdirSync(join(kept, '..'), { recursive: true })
-      writeFileSync(kept, `${JSON.stringify({ ...made, asked }, null, 2)}\n`)
-    }
+    const made = before ?? await keeping(kept, async () => ({ ...await createJob(client, asked, say), asked }))
     say(`tuned model: ${await watchJob(client, made.job, { say, wait: outside.wait })}`)
   },
 })
+
+/** A job costs money: that its id can be kept is found out before it is made. */
+async function keeping<T> (file: string, make: () => Promise<T>): Promise<T> {
+  const part = `${file}.part`
+  try {
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(part, '')
+  } catch (cause) { throw new Error(`The job's id could not be kept in ${file} (${(cause as Error).message}), so no job was made. Give another file with --kept.`, { cause }) }
+  try {
+    const made = await make()
+    writeFileSync(part, `${JSON.stringify(made, null, 2)}\n`)
+    renameSync(part, file)
+    return made
+  } finally { rmSync(part, { force: true }) }
+}
 
 function numberOf (option: string, text: string | undefined, whole = false): number | undefined {
   if (text === undefined) return undefined

@@ -55,11 +55,19 @@ t.test('called again, the job that was made is watched, and no second one is pai
   t.match(text(), /job ftjob-1 was made before/)
 })
 
+t.test('where its id could not be kept, no job is made', async (t) => {
+  const { service, folder, start } = await world(t, { steps: 1 })
+  await t.rejects(start('--kept', join(folder, 'rows.jsonl', 'job.json')), { message: /could not be kept .* so no job was made/ })
+  t.equal(service.jobs.size, 0)
+  t.equal(service.files.size, 0)
+})
+
 t.test('a file that the service refuses is told with its reason, and no job is made', async (t) => {
   const { service, folder, start } = await world(t, { steps: 1, file: { status: 'error', status_details: 'line 3 is no JSON' } })
   await t.rejects(start(), { message: /refused .*rows\.jsonl: line 3 is no JSON\. No job was made\./ })
   t.equal(service.jobs.size, 0)
   t.notOk(existsSync(join(folder, 'rows.jsonl.job.json')))
+  t.notOk(existsSync(join(folder, 'rows.jsonl.job.json.part')))
 })
 
 t.test('a job whose validation fails ends with the service\'s code and place', async (t) => {
