@@ -47,6 +47,7 @@ export class Contexts {
   readonly #options: ContextOptions
   /** In order of last use. */
   readonly #held = new Map<string, Held>()
+  readonly #leaving = new Set<Promise<void>>()
   #waiting: Waiting[] = []
   /** Takes nobody new, so that it comes free for a setting that has no context yet; else that one could wait for ever. */
   #draining: Held | undefined
@@ -93,6 +94,13 @@ export class Contexts {
   async dispose (): Promise<void> {
     for (const { context } of this.#held.values()) await (await context).dispose()
     this.#held.clear()
+    await Promise.all(this.#leaving)
+  }
+
+  /** Thrown out to make room; whoever disposes of everything waits for it, for the model must not go first. */
+  #letGo ({ context }: Held): void {
+    const gone = context.then((one) => one.dispose()).catch(() => {}).finally(() => { this.#leaving.delete(gone) })
+    this.#leaving.add(gone)
   }
 
   #retryAfter (): number {
@@ -108,7 +116,7 @@ export class Contexts {
         const idle = [...this.#held].find(([, one]) => one.busy === 0)
         if (!idle) return undefined
         this.#held.delete(idle[0])
-        void idle[1].context.then((context) => context.dispose()).catch(() => {})
+        this.#letGo(idle[1])
       }
       held = { context: this.#create(setting), busy: 0, clearing: undefined }
       const made = held
