@@ -1,4 +1,4 @@
-/** LiteLLM's proxy from PyPI, for comparison: installed once into an environment of its own, one worker, told by its file where the mock is. No database, no keys, no cache. */
+/** LiteLLM's proxy from PyPI, for comparison: installed once into an environment of its own, one worker, told by its file where the mock is. One key, no database, no cache. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -9,6 +9,8 @@ import { freePort } from './free-port.ts'
 import { startProgram, type System } from './system.ts'
 
 const VERSION = '1.108.7'
+/** It does not start without one; one key, compared in memory. */
+const KEY = 'sk-bench-0123456789abcdef0123456789abcdef'
 const START_MS = 90_000
 const run = promisify(execFile)
 
@@ -33,12 +35,12 @@ export async function startLitellm (cores: readonly number[], upstream: string, 
   const { child, said, stop } = startProgram({
     cores, program: join(folder, 'bin/litellm'), args: ['--config', file, '--host', '127.0.0.1', '--port', String(port), '--num_workers', '1', '--telemetry', 'False'],
     // its price list would be fetched from the internet
-    env: { PATH: `${join(folder, 'bin')}:${process.env['PATH']}`, HOME: folder, LITELLM_LOG: 'ERROR', LITELLM_MODE: 'PRODUCTION', LITELLM_LOCAL_MODEL_COST_MAP: 'True', DISABLE_ADMIN_UI: 'True' },
+    env: { PATH: `${join(folder, 'bin')}:${process.env['PATH']}`, HOME: folder, LITELLM_MASTER_KEY: KEY, LITELLM_LOG: 'ERROR', LITELLM_MODE: 'PRODUCTION', LITELLM_LOCAL_MODEL_COST_MAP: 'True', DISABLE_ADMIN_UI: 'True' },
   })
   child.stdout!.resume()
   for (const deadline = Date.now() + START_MS; ; await sleep(200)) {
     if (child.exitCode !== null || Date.now() > deadline) { await stop(); throw new Error(`LiteLLM did not start: ${said()}`) }
     try { if ((await fetch(`http://127.0.0.1:${port}/health/liveliness`)).ok) break } catch { /* not yet */ }
   }
-  return { name: `LiteLLM ${VERSION}, nothing persisted`, port, pid: child.pid!, headers: { authorization: 'Bearer bench' }, stop }
+  return { name: `LiteLLM ${VERSION}, nothing persisted`, port, pid: child.pid!, headers: { authorization: `Bearer ${KEY}` }, stop }
 }
