@@ -3,10 +3,9 @@ import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { freePort } from './free-port.ts'
-import { startProgram, type System } from './system.ts'
+import { answering, startProgram, type System } from './system.ts'
 
 const VERSION = '1.108.7'
 /** It does not start without one; one key, compared in memory. */
@@ -32,15 +31,11 @@ export async function startLitellm (cores: readonly number[], upstream: string, 
     litellm_params: { model: "openai/*", api_base: "${upstream}", api_key: "bench" }
 `)
   const port = await freePort()
-  const { child, said, stop } = startProgram({
+  const started = startProgram({
     cores, program: join(folder, 'bin/litellm'), args: ['--config', file, '--host', '127.0.0.1', '--port', String(port), '--num_workers', '1', '--telemetry', 'False'],
     // its price list would be fetched from the internet
     env: { PATH: `${join(folder, 'bin')}:${process.env['PATH']}`, HOME: folder, LITELLM_MASTER_KEY: KEY, LITELLM_LOG: 'ERROR', LITELLM_MODE: 'PRODUCTION', LITELLM_LOCAL_MODEL_COST_MAP: 'True', DISABLE_ADMIN_UI: 'True' },
   })
-  child.stdout!.resume()
-  for (const deadline = Date.now() + START_MS; ; await sleep(200)) {
-    if (child.exitCode !== null || Date.now() > deadline) { await stop(); throw new Error(`LiteLLM did not start: ${said()}`) }
-    try { if ((await fetch(`http://127.0.0.1:${port}/health/liveliness`)).ok) break } catch { /* not yet */ }
-  }
-  return { name: `LiteLLM ${VERSION}, nothing persisted`, port, pid: child.pid!, headers: { authorization: `Bearer ${KEY}` }, stop }
+  await answering('LiteLLM', started, `http://127.0.0.1:${port}/health/liveliness`, START_MS)
+  return { name: `LiteLLM ${VERSION}, nothing persisted`, port, pid: started.child.pid!, headers: { authorization: `Bearer ${KEY}` }, stop: started.stop }
 }

@@ -2,10 +2,9 @@
 import { execFile } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { freePort } from './free-port.ts'
-import { startNode, type System } from './system.ts'
+import { answering, startNode, type System } from './system.ts'
 
 const NAME = '@portkey-ai/gateway'
 const VERSION = '1.15.2'
@@ -27,12 +26,8 @@ async function install (parent: string): Promise<string> {
 export async function startPortkey (cores: readonly number[], upstream: string, parent: string): Promise<System> {
   const file = join(await install(parent), 'build/start-server.js')
   const port = await freePort()
-  const { child, said, stop } = startNode({ cores, file, args: [`--port=${port}`, '--headless'], env: { PATH: process.env['PATH'], NODE_ENV: 'production' } })
-  child.stdout!.resume()
-  for (const deadline = Date.now() + START_MS; ; await sleep(100)) {
-    if (child.exitCode !== null || Date.now() > deadline) { await stop(); throw new Error(`Portkey did not start: ${said()}`) }
-    try { if ((await fetch(`http://127.0.0.1:${port}/`)).ok) break } catch { /* not yet */ }
-  }
+  const started = startNode({ cores, file, args: [`--port=${port}`, '--headless'], env: { PATH: process.env['PATH'], NODE_ENV: 'production' } })
+  await answering('Portkey', started, `http://127.0.0.1:${port}/`, START_MS)
   const headers = { authorization: 'Bearer bench', 'x-portkey-provider': 'openai', 'x-portkey-custom-host': upstream }
-  return { name: `Portkey ${VERSION}, nothing persisted`, port, pid: child.pid!, headers, stop }
+  return { name: `Portkey ${VERSION}, nothing persisted`, port, pid: started.child.pid!, headers, stop: started.stop }
 }

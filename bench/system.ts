@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pinned } from './placement.ts'
 
 export interface System {
@@ -47,6 +48,15 @@ export function startProgram ({ cores, program, args, env }: Program): Started {
   let text = ''
   child.stderr.on('data', (part: Buffer) => { text = (text + part.toString()).slice(-4000) })
   return { child, said: () => text, stop: () => stopChild(child) }
+}
+
+/** Waits until somebody else's server answers at `url`; stops it and throws where it does not, with what it said. */
+export async function answering (name: string, { child, said, stop }: Started, url: string, withinMs: number): Promise<void> {
+  child.stdout!.resume()
+  for (const deadline = Date.now() + withinMs; ; await sleep(100)) {
+    if (child.exitCode !== null || Date.now() > deadline) { await stop(); throw new Error(`${name} did not start: ${said()}`) }
+    try { if ((await fetch(url)).ok) return } catch { /* not yet */ }
+  }
 }
 
 async function stopChild (child: ChildProcess): Promise<void> {

@@ -22,7 +22,6 @@ export interface StreamedSideBySide extends SideBySide {
   readonly abort: (reason: unknown) => void
 }
 
-
 /** Runs to the end of every voice; never rejects. */
 export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
   const { cast, exchange, frame, out, signal } = job

@@ -5,7 +5,7 @@
 import type { Dispatcher, Pool } from 'undici'
 import { ParallaxError } from '../errors.ts'
 import type { Wire } from './expert.ts'
-import { fromStatus, fromThrown } from './failure.ts'
+import { ERROR_BODY_LIMIT, fromStatus, fromThrown } from './failure.ts'
 import type { FrameParser } from './frames.ts'
 
 export interface EventCallOptions {
@@ -17,7 +17,6 @@ export interface EventCallOptions {
   readonly secrets: readonly string[]
 }
 
-const ERROR_BODY_LIMIT = 64 * 1024
 /** What may come after the end of an answer, before the connection is given up. */
 const TAIL_LIMIT = 64 * 1024
 /** Bytes that wait for their reader before the upstream is held back. */

@@ -48,6 +48,9 @@ function retryAfterOf (header: string | string[] | undefined): number | undefine
 
 const CALLERS_MISTAKES = new Set([400, 413, 422])
 
+/** How much of a refusal's body is read: enough for its sentence. */
+export const ERROR_BODY_LIMIT = 64 * 1024
+
 /** The error for an upstream's status other than 200. `secrets`: host names and keys that must not leave. */
 export function fromStatus (status: number, body: string, retryAfter: string | string[] | undefined, secrets: readonly string[]): ParallaxError {
   const error = errorMember(body)

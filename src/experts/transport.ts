@@ -4,7 +4,7 @@ import { Pool } from 'undici'
 import { ParallaxError } from '../errors.ts'
 import { eventCall } from './event-call.ts'
 import type { Wire } from './expert.ts'
-import { fromFrame, fromStatus, fromThrown } from './failure.ts'
+import { ERROR_BODY_LIMIT, fromFrame, fromStatus, fromThrown } from './failure.ts'
 import { FrameParser } from './frames.ts'
 import { BrokenOff, TooLong, wholeCall } from './whole-call.ts'
 
@@ -15,8 +15,6 @@ export interface TransportOptions {
   readonly apiKey?: string | undefined
   readonly limits: { readonly answerBytes: number, readonly firstChunkMs: number, readonly chunkGapMs: number }
 }
-
-const ERROR_BODY_LIMIT = 64 * 1024
 
 export class Transport {
   /** Equal for two that reach the same server. Holds its address: never to be shown. */
