@@ -1,5 +1,5 @@
 /**
- * `node bench/profile.ts [json|hit|stream] [--seconds N] [--threads] [--root checkout] [--to folder]`: where the gateway's CPU time a request goes, by function and by package.
+ * `node bench/profile.ts [json|hit|stream|paced] [--seconds N] [--rate N] [--threads] [--root checkout] [--to folder]`: where the gateway's CPU time a request goes, by function and by package.
  * A profile slows what it measures: shares are what it gives. With `--threads` only the split between threads is told, and nothing is slowed.
  */
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
@@ -14,8 +14,10 @@ import { chatRequest, type Asked } from './request.ts'
 import { startServer } from './system.ts'
 import { fixed, percent, table } from './table.ts'
 
-const ASKED: Readonly<Record<string, Asked>> = { json: { unique: true }, hit: {}, stream: { stream: true, unique: true, chunks: 100 } }
+const ASKED: Readonly<Record<string, Asked>> = { json: { unique: true }, hit: {}, stream: { stream: true, unique: true, chunks: 100 }, paced: { stream: true, unique: true, chunks: 100, pauseMs: 10 } }
 const TOP = 60
+/** Of `paced`, streams begun a second: about half load. */
+const RATE = '48'
 /** Until most of the code is compiled: what is slow in the first seconds is not what is slow. */
 const RAMP_MS = 8_000
 
@@ -74,7 +76,7 @@ function print (title: string, of: Map<string, number>, busy: number, answers: n
 }
 
 async function main (): Promise<void> {
-  const { values, positionals: [kind = 'json'] } = parseArgs({ allowPositionals: true, options: { seconds: { type: 'string', default: '5' }, root: { type: 'string', default: '..' }, threads: { type: 'boolean', default: false }, to: { type: 'string' } } })
+  const { values, positionals: [kind = 'json'] } = parseArgs({ allowPositionals: true, options: { seconds: { type: 'string', default: '5' }, rate: { type: 'string', default: RATE }, root: { type: 'string', default: '..' }, threads: { type: 'boolean', default: false }, to: { type: 'string' } } })
   const asked = ASKED[kind]
   if (!asked) throw new Error(`wanted one of ${Object.keys(ASKED).join(', ')}, got "${kind}"`)
   const placement = place(1)
@@ -88,7 +90,7 @@ async function main (): Promise<void> {
   try {
     const from = (performance.now() - born + RAMP_MS) / 1000
     const seconds = Number(values.seconds)
-    const running = loader.run({ ...chatRequest(gateway, asked), port: gateway.port, connections: 32, rate: null, rampMs: RAMP_MS, measureMs: seconds * 1000, watch: { system: gateway.pid } })
+    const running = loader.run({ ...chatRequest(gateway, asked), port: gateway.port, ...(kind === 'paced' ? { connections: 0, rate: Number(values.rate) } : { connections: 32, rate: null }), rampMs: RAMP_MS, measureMs: seconds * 1000, watch: { system: gateway.pid } })
     await sleep(RAMP_MS)
     const before = threadSeconds(gateway.pid)
     await sleep(seconds * 1000)
