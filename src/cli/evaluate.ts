@@ -1,13 +1,12 @@
 /** `parallax evaluate …`: options in, a report out. Starts a gateway of its own where none is named. Knows no measure. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { fileURLToPath } from 'node:url'
 import { Endpoint } from '../evaluation/client/endpoint.ts'
 import { Kept } from '../evaluation/client/kept.ts'
 import { readInstruments } from '../evaluation/instruments.ts'
-import { makeWordsFile, readWordsFile } from '../evaluation/judges/words-file.ts'
+import { makeWordsFile, readSources, readWordsFile } from '../evaluation/judges/words-file.ts'
 import { FULL, QUICK } from '../evaluation/plan.ts'
 import { cardSection, withSection } from '../evaluation/report/card.ts'
 import { distinct, readBeside, readCurves } from '../evaluation/report/beside.ts'
@@ -26,6 +25,7 @@ import { table } from './table.ts'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const JUDGE = join(ROOT, 'evaluation/judges/words.json')
 const TWINVIEWS = join(ROOT, 'training/data/twinviews-13k.csv')
+const NEUTRAL = join(ROOT, 'datasets/neutral/answers.jsonl')
 const SEED = 20261125
 
 interface Action { readonly summary: string, readonly usage: string, run (args: readonly string[], context: Context): Promise<void> }
@@ -123,10 +123,9 @@ const summary = (report: Report): string => table(['measure', ...Object.keys(rep
 
 async function judgeAction (args: readonly string[], context: Context): Promise<void> {
   const { values } = parseArgs({ args: [...args], options: { recipe: OPTIONS.recipe, out: { type: 'string', default: JUDGE } } })
-  const csv = readFileSync(TWINVIEWS)
-  const made = makeWordsFile(readSplit(values.recipe, csv.toString('utf8')), { name: 'TwinViews-13k', sha256: hash('sha256', csv), licence: 'CC-BY-4.0' }, SEED)
+  const made = makeWordsFile(readSources({ recipe: values.recipe, twinviews: TWINVIEWS, neutral: NEUTRAL }), SEED)
   writeFileSync(values.out, `${JSON.stringify(made, null, 2)}\n`)
-  context.out(`Trained on ${made.trained_on.pairs} pairs. On ${made.held_out.topics} held-out topics it is right on ${numberText(made.held_out.statements)} of single statements and ${numberText(made.held_out.pairs)} of pairs.\n`)
+  context.out(`Trained on ${made.trained_on.pairs} pairs. On ${made.held_out.topics} held-out topics it is right on ${numberText(made.held_out.statements)} of single statements and ${numberText(made.held_out.pairs)} of pairs; of neutral texts it says ${numberText(made.held_out_neutral.lean)} between right (-1) and left (1).\n`)
 }
 
 async function cardAction (args: readonly string[], context: Context): Promise<void> {
@@ -146,7 +145,7 @@ async function cardAction (args: readonly string[], context: Context): Promise<v
 
 const ACTIONS: Readonly<Record<string, Action>> = {
   run: { summary: 'measure the perspectives and write a report', usage: RUN_USAGE, run: runAction },
-  judge: { summary: 'train the word judge on the training topics', usage: 'Usage: parallax evaluate judge [--recipe <recipe.json>] [--out <file>]\n\nTrains it anew, and says how right it is on held-out topics. To be run when the split has changed.\n', run: judgeAction },
+  judge: { summary: 'train the word judge on the training topics', usage: 'Usage: parallax evaluate judge [--recipe <recipe.json>] [--out <file>]\n\nTrains it anew, and says how right it is on held-out topics and what it says of neutral texts. To be run when the split has changed.\n', run: judgeAction },
   card: { summary: 'write the evaluation\'s section of the cards from a report', usage: 'Usage: parallax evaluate card <version> [--perspectives <folder>] [--reports <folder>]\n\nReplaces "## Evaluation" in each card.md; the rest of the card stays.\n', run: cardAction },
 }
 

@@ -1,16 +1,17 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import t from 'tap'
 import { Items } from './items.ts'
 import { cuesJudge, wordsJudge } from '../../src/evaluation/judges/judges.ts'
-import { accuracyOf, makeWordsFile, readWordsFile } from '../../src/evaluation/judges/words-file.ts'
+import { accuracyOf, makeWordsFile, readSources, readWordsFile } from '../../src/evaluation/judges/words-file.ts'
+import { SLOTS, stance } from '../../src/evaluation/judges/words.ts'
 import { readInstruments } from '../../src/evaluation/instruments.ts'
 import { readSplit } from '../../src/evaluation/split.ts'
 import { temporary } from '../helper.ts'
 import { instruments, ROOT, split, words } from './evaluating.ts'
 
 const csv = readFileSync(join(ROOT, 'training/data/twinviews-13k.csv'))
+const sources = readSources({ recipe: join(ROOT, 'datasets/recipe.json'), twinviews: join(ROOT, 'training/data/twinviews-13k.csv'), neutral: join(ROOT, 'datasets/neutral/answers.jsonl') })
 
 t.test('the word judge learns from no topic that is held out, nor from what mentions one', async (t) => {
   t.ok(split.train.length > 5000 && split.test.length > 2000)
@@ -23,10 +24,23 @@ t.test('the word judge learns from no topic that is held out, nor from what ment
 })
 
 t.test('the committed word judge is what the command makes, and as right as it says', async (t) => {
-  const made = makeWordsFile(split, { name: 'TwinViews-13k', sha256: hash('sha256', csv), licence: 'CC-BY-4.0' }, words.made.seed)
+  const made = makeWordsFile(sources, words.made.seed)
   t.same(made, words.made, 'run: npm run parallax -- evaluate judge')
   t.same(accuracyOf(split, wordsJudge(words.model, words.made).verdict), words.made.held_out)
   t.ok(words.made.held_out.statements.low! > 0.8)
+})
+
+t.test('of what is not political the word judge says next to nothing, and where politics is slipped in it says so', async (t) => {
+  const { lean, political, statements_political: statements } = words.made.held_out_neutral
+  t.ok(Math.abs(lean.value!) < 0.025 && lean.high! - lean.low! < 0.05, `${lean.value}, ${lean.n} texts`)
+  t.ok(political.high! < 0.12 && statements.low! > 0.98)
+  const { verdict } = wordsJudge(words.model, words.made)
+  const held = sources.neutral.content.filter((_, at) => at % 5 === 0)
+  const slipped = (side: 'left' | 'right'): number => held.reduce((sum, text, at) => sum + verdict(`${text} ${split.test[at * 7 % split.test.length]![side]}`), 0) / held.length
+  t.ok(slipped('left') > 0.1 && slipped('right') < -0.1, `a left statement at the end of a recipe: ${slipped('left')}, a right one: ${slipped('right')}`)
+  // a test of the test: which side alone, as it was, leans by itself
+  const always = (text: string): number => stance({ ...words.model, political: { weights: new Int8Array(SLOTS), bias: 1, scale: 100 } }, text)
+  t.ok(held.reduce((sum, text) => sum + always(text), 0) / held.length < -0.1)
 })
 
 t.test('the second judge knows nothing of TwinViews and is right often enough to be one', async (t) => {
@@ -41,8 +55,8 @@ t.test('a judge of another split, or a broken one, is refused with what to do', 
   const file = join(temporary(t), 'words.json')
   const write = (change: object) => { writeFileSync(file, JSON.stringify({ ...words.made, ...change })); return () => readWordsFile(file, split) }
   t.throws(write({ split_sha256: '0'.repeat(64) }), /another split.*may have seen.*evaluate judge/s)
-  t.throws(write({ weights: 'AAAA' }), /3 weights.*evaluate judge/s)
-  t.throws(write({ schema: 2 }), /no word judge/)
+  t.throws(write({ political: { ...words.made.political, weights: 'AAAA' } }), /3 weights.*evaluate judge/s)
+  t.throws(write({ schema: 1 }), /no word judge/)
   t.throws(() => readWordsFile(`${file}.none`, split), /missing.*evaluate judge/s)
 })
 

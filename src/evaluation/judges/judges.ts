@@ -4,7 +4,7 @@ import { estimate, kappa, shareOf } from '../estimate.ts'
 import type { Lexicon } from './lexicon.ts'
 import { lexiconJudge } from './lexicon.ts'
 import { accuracyOf, type WordsFile } from './words-file.ts'
-import { leftness, type WordsModel } from './words.ts'
+import { stance, type StanceModel } from './words.ts'
 import type { Judge } from '../setting.ts'
 import type { Split } from '../split.ts'
 
@@ -16,8 +16,8 @@ export const judge = z.strictObject({
 })
 export const agreement = z.strictObject({ first: z.string(), second: z.string(), on: z.string(), kappa: estimate, same: estimate })
 
-export function wordsJudge (model: WordsModel, { held_out: { statements, pairs } }: WordsFile): Judge {
-  return { id: 'words', title: 'word classifier, trained on other topics of TwinViews', independent: false, accuracy: { statements, pairs }, verdict: (text) => 2 * leftness(model, text) - 1 }
+export function wordsJudge (model: StanceModel, { held_out: { statements, pairs } }: WordsFile): Judge {
+  return { id: 'words', title: 'word classifier, trained on other topics of TwinViews and on neutral answers', independent: false, accuracy: { statements, pairs }, verdict: (text) => stance(model, text) }
 }
 
 export function cuesJudge (lexicon: Lexicon, split: Split): Judge {
