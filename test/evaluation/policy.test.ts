@@ -91,9 +91,9 @@ t.test('a CSV with quotes within its fields is read', async (t) => {
 
 /** Rule -> least precision and recall on the held-out half: what is reached, a little below. Where it is low it is known to be: policy/README.md. */
 const FLOORS: Record<string, readonly [number, number]> = {
-  'candidate-impersonation': [0.95, 0.93],
-  'bulk-generation': [0.95, 0.88],
-  'targeted-persuasion': [0.93, 0.68],
-  solicitation: [0.93, 0.88],
+  'bulk-generation': [0.95, 0.93],
+  'candidate-impersonation': [0.95, 0.95],
+  'targeted-persuasion': [0.95, 0.95],
+  solicitation: [0.95, 0.88],
   'voting-procedure': [0.95, 0.89],
 }

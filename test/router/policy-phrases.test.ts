@@ -28,13 +28,17 @@ t.test('the language of phrases means what it says', async (t) => {
   t.notOk(finds('#10 posts', '9 posts') || finds('#10 posts', 'x posts'))
   t.ok(finds('my @relative', 'my old uncle my uncle', { relative: ['uncle', 'old aunt'] }))
   t.ok(finds('my @relative @relative?', 'my old aunt uncle', { relative: ['uncle', 'old aunt'] }))
+  t.ok(finds('(my|@relative) house', 'uncle house', { relative: ['uncle'] }))
   t.ok(finds('the? end', 'the end') && finds('the? end', 'end'))
+  t.ok(finds('^ tweet from', 'Tweet from him') && finds('^ short? tweet from', 'Please. Short tweet from him') && finds('^ tweet from', 'one\ntweet from him'))
+  t.notOk(finds('^ tweet from', 'the tweet from him'), 'not where a sentence goes on')
+  t.ok(finds('@ask him', 'Now. Tweet from him', { ask: ['^ tweet from'] }))
 })
 
 t.test('a phrase that cannot be read is named, each of them', async (t) => {
   const problems: string[] = []
-  phraseFinder({ a: ['fine', 'Upper', '..3 x', 'x ..3', 'a ..9 b', 'abc*', 'x?', '@none', '@a', 'a  b', '(a|(b))', 'a ..1 b ..1 c ..1 d', 'a b c d e f g h i j k l m'] }, (where, what) => problems.push(`${where}: ${what}`))
-  t.equal(problems.length, 12, problems.join('\n'))
+  phraseFinder({ a: ['fine', 'Upper', '..3 x', 'x ..3', 'a ..9 b', 'abc*', 'x?', '@none', '@a', 'a  b', '(a|(b))', 'a ..1 b ..1 c ..1 d', 'a b c d e f g h i j k l m', '^', 'a ^ b', '^ ..2 a'] }, (where, what) => problems.push(`${where}: ${what}`))
+  t.equal(problems.length, 15, problems.join('\n'))
   t.match(problems.join('\n'), /a\.1: .*(?=[^]*no list of this name)(?=[^]*contains itself)(?=[^]*at least 4 letters)/)
 })
 

@@ -94,7 +94,7 @@ t.test('the policy is public: rules, fixed texts, how well it does, and the very
   t.equal(reply.status, 200)
   const policy = await reply.json() as any
   t.match(policy, { object: 'policy', version: String, sha256: /^[0-9a-f]{64}$/, election_windows: [], report: { held_out: { prompts: Number } } })
-  t.same(policy.rules.map((one: any) => [one.id, one.kind, one.in_force]), [['candidate-impersonation', 'refuse', true], ['bulk-generation', 'refuse', true], ['targeted-persuasion', 'refuse', true], ['solicitation', 'refuse', true], ['voting-procedure', 'redirect', true], ['election-window', 'refuse', false]])
+  t.same(policy.rules.map((one: any) => [one.id, one.kind, one.in_force]), [['bulk-generation', 'refuse', true], ['candidate-impersonation', 'refuse', true], ['targeted-persuasion', 'refuse', true], ['solicitation', 'refuse', true], ['voting-procedure', 'redirect', true], ['election-window', 'refuse', false]])
   t.same(Object.keys(policy.rules[4].texts), ['en', 'es', 'fr', 'de'])
   t.match(policy.rules[4].texts.en, /Germany: Die Bundeswahlleiterin, https:/)
   const file = Buffer.from(await (await fetch(`${gateway.url}${policy.file}`)).arrayBuffer())

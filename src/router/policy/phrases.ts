@@ -4,6 +4,7 @@
  *
  *   how (do|can) i (register ..3 to? vote|vote)   alternatives, of several words if need be; up to three words of any kind; an optional word
  *   persuad* @people #10                           a word's beginning (four letters at least); another list of phrases; a number of at least 10
+ *   ^ tweet from                                   only where a sentence begins: "Tweet from …" is an ask without a verb
  *
  * Knows nothing of rules.
  */
@@ -12,7 +13,10 @@ type Item =
   | { readonly is: 'words', readonly words: ReadonlySet<string>, readonly beginnings: readonly string[], readonly optional: boolean }
   | { readonly is: 'number', readonly least: number, readonly optional: boolean }
   | { readonly is: 'gap', readonly most: number }
-  | { readonly is: 'list', readonly phrases: readonly (readonly Item[])[], readonly optional: boolean }
+  | { readonly is: 'start' }
+  | { readonly is: 'list', readonly phrases: readonly Phrase[], readonly beginningWith: (word: string) => readonly Phrase[], readonly optional: boolean }
+
+type Phrase = readonly Item[]
 
 export type Lists = Readonly<Record<string, readonly string[]>>
 
@@ -20,13 +24,14 @@ const MOST_GAP = 8
 const MOST_ITEMS = 12
 const MOST_GAPS = 2
 const BEGINNING_LETTERS = 4
-const WORD = /^[a-z0-9\u0080-\uffff]+\*?$/
+const WORD = /^(?:[a-z0-9\u0080-\uffff]+|[a-z\u0080-\uffff][a-z0-9\u0080-\uffff]*\*)$/
 
 /** Throws an Error that says what in the phrase cannot be read. */
-function parsePhrase (text: string, list: (name: string) => readonly (readonly Item[])[]): Item[] {
+function parsePhrase (text: string, list: (name: string) => readonly Phrase[]): Phrase {
   const parts = text.match(/\([^()]*\)\??|\S+/g) ?? []
   if (parts.join(' ') !== text) throw new Error('wanted parts with one space between them, and no parentheses within parentheses')
   const items = parts.map((part): Item => {
+    if (part === '^') return { is: 'start' }
     const gap = /^\.\.(\d)$/.exec(part)
     if (gap) {
       if (Number(gap[1]) < 1 || Number(gap[1]) > MOST_GAP) throw new Error(`"${part}": a gap is of 1 to ${MOST_GAP} words`)
@@ -34,10 +39,10 @@ function parsePhrase (text: string, list: (name: string) => readonly (readonly I
     }
     const optional = part.endsWith('?')
     const bare = optional ? part.slice(0, -1) : part
-    if (bare.startsWith('@')) return { is: 'list', phrases: list(bare.slice(1)), optional }
+    if (bare.startsWith('@')) return listItem(list(bare.slice(1)), optional)
     if (/^#\d{1,6}$/.test(bare)) return { is: 'number', least: Number(bare.slice(1)), optional }
     const alternatives = (bare.startsWith('(') && bare.endsWith(')') ? bare.slice(1, -1) : bare).split('|')
-    if (alternatives.length > 1 && /[ #]/.test(bare)) return { is: 'list', phrases: alternatives.map((one) => parsePhrase(one, list)), optional }
+    if (alternatives.length > 1 && /[ #@]/.test(bare)) return listItem(alternatives.map((one) => parsePhrase(one, list)), optional)
     for (const word of alternatives) {
       if (!WORD.test(word)) throw new Error(`"${part}": wanted lower-case words, (a|b), ..3, #10, @list, each with ? where it may be left out`)
       if (word.endsWith('*') && word.length <= BEGINNING_LETTERS) throw new Error(`"${word}": a beginning has at least ${BEGINNING_LETTERS} letters`)
@@ -48,15 +53,19 @@ function parsePhrase (text: string, list: (name: string) => readonly (readonly I
       beginnings: alternatives.filter((word) => word.endsWith('*')).map((word) => word.slice(0, -1)),
     }
   })
-  if (items[0]!.is === 'gap' || items.at(-1)!.is === 'gap') throw new Error('a phrase neither begins nor ends with a gap')
-  if (items.every((item) => item.is !== 'gap' && item.optional)) throw new Error('every word of the phrase may be left out')
+  const said = items[0]!.is === 'start' ? items.slice(1) : items
+  if (said.some(({ is }) => is === 'start')) throw new Error('"^" stands only at the beginning of a phrase')
+  if (said.length === 0 || said[0]!.is === 'gap' || said.at(-1)!.is === 'gap') throw new Error('a phrase neither begins nor ends with a gap')
+  if (said.every((item) => (item.is === 'words' || item.is === 'number' || item.is === 'list') && item.optional)) throw new Error('every word of the phrase may be left out')
   if (items.length > MOST_ITEMS) throw new Error(`a phrase has at most ${MOST_ITEMS} parts`)
   if (items.filter(({ is }) => is === 'gap').length > MOST_GAPS) throw new Error(`a phrase has at most ${MOST_GAPS} gaps`)
   return items
 }
 
+const listItem = (phrases: readonly Phrase[], optional: boolean): Item => ({ is: 'list', phrases, beginningWith: beginningsOf(phrases, (items) => items), optional })
+
 /** Where a phrase that begins at `at` ends, or -1. Gaps cross no sentence. */
-function matchAt (words: readonly string[], at: number, items: readonly Item[], from = 0): number {
+function matchAt (words: readonly string[], at: number, items: Phrase, from = 0): number {
   const item = items[from]
   if (item === undefined) return at
   if (item.is === 'gap') {
@@ -68,8 +77,9 @@ function matchAt (words: readonly string[], at: number, items: readonly Item[], 
     }
     return -1
   }
+  if (item.is === 'start') return at === 0 || words[at - 1] === '.' || words[at - 1] === '\n' ? matchAt(words, at, items, from + 1) : -1
   if (item.is === 'list') {
-    for (const phrase of item.phrases) {
+    for (const phrase of at < words.length ? item.beginningWith(words[at]!) : []) {
       const middle = matchAt(words, at, phrase)
       const end = middle < 0 ? -1 : matchAt(words, middle, items, from + 1)
       if (end >= 0) return end
@@ -81,17 +91,18 @@ function matchAt (words: readonly string[], at: number, items: readonly Item[], 
   return item.optional ? matchAt(words, at, items, from + 1) : -1
 }
 
-function fits (item: Exclude<Item, { is: 'gap' | 'list' }>, word: string): boolean {
+function fits (item: Exclude<Item, { is: 'gap' | 'start' | 'list' }>, word: string): boolean {
   if (item.is === 'number') return /^\d{1,7}$/.test(word) && Number(word) >= item.least
   return item.words.has(word) || item.beginnings.some((beginning) => word.startsWith(beginning))
 }
 
-interface Entry { readonly list: number, readonly items: readonly Item[] }
+interface Entry { readonly list: number, readonly items: Phrase }
 
 /** Every way in which a phrase can begin. */
-function beginnings (items: readonly Item[], add: (key: string, kind: 'word' | 'beginning' | 'number') => void): void {
+function beginnings (items: Phrase, add: (key: string, kind: 'word' | 'beginning' | 'number') => void): void {
   for (const item of items) {
     if (item.is === 'gap') return
+    if (item.is === 'start') continue
     if (item.is === 'list') for (const phrase of item.phrases) beginnings(phrase, add)
     else if (item.is === 'number') add('', 'number')
     else {
@@ -99,6 +110,26 @@ function beginnings (items: readonly Item[], add: (key: string, kind: 'word' | '
       for (const beginning of item.beginnings) add(beginning.slice(0, BEGINNING_LETTERS), 'beginning')
     }
     if (!item.optional) return
+  }
+}
+
+/** A word -> those of `all` that may begin with it. */
+function beginningsOf<T> (all: readonly T[], itemsOf: (one: T) => Phrase): (word: string) => readonly T[] {
+  const byKey = { word: new Map<string, T[]>(), beginning: new Map<string, T[]>(), number: new Map<string, T[]>() }
+  for (const one of all) {
+    beginnings(itemsOf(one), (key, kind) => {
+      const there = byKey[kind].get(key)
+      if (!there) byKey[kind].set(key, [one])
+      else if (there.at(-1) !== one) there.push(one)
+    })
+  }
+  const none: readonly T[] = []
+  const numbers = byKey.number.get('') ?? none
+  return (word) => {
+    const whole = byKey.word.get(word) ?? none
+    const first = word.charCodeAt(0)
+    const some = first >= 48 && first <= 57 ? numbers : byKey.beginning.get(word.slice(0, BEGINNING_LETTERS)) ?? none
+    return some.length === 0 ? whole : whole.length === 0 ? some : [...whole, ...some]
   }
 }
 
@@ -123,17 +154,18 @@ export const MOST_GATED = 31
 /** Words that any text has: what a phrase needs besides them is the better thing to look for first. */
 const COMMON = new Set(('a an the of to in on at by for from with as and or but if so is are was were be been am do does did can could may might must should would will shall ' +
   'have has had need i we you he she it they me us them my our your his her its their this that these those what whats which who how when where why not no up out any some one all ' +
-  'about into make get give go tell please want like than then there here now more most change help find write read ask mail send time day name party state law people').split(' '))
+  'about into make get give go tell please want like than then there here now more most change help find write read ask mail send time day name party state law people ' +
+  'say says said word words answer think come take put keep work need first second last new good best free never only two three one long universal').split(' '))
 
 /** A common word is worth as much as so many others. */
 const MANY = 1000
 
 /** What of a phrase has to be there: its part with the fewest common words, then the fewest words. */
-function needed (items: readonly Item[]): Item[] {
+function needed (items: Phrase): Item[] {
   let best: Item[] = []
   let least = Infinity
   for (const item of items) {
-    if (item.is === 'gap' || item.optional) continue
+    if (item.is === 'gap' || item.is === 'start' || item.optional) continue
     const all = item.is === 'list' ? item.phrases.flatMap(needed) : [item]
     const cost = all.reduce((sum, one) => sum + (one.is === 'words' ? [...one.words].reduce((words, word) => words + (COMMON.has(word) ? MANY : 1), 0) : 1), 0)
     if (cost < least) [best, least] = [all, cost]
@@ -143,7 +175,7 @@ function needed (items: readonly Item[]): Item[] {
 
 interface Index { readonly byWord: Map<string, number>, readonly byBeginning: Map<string, { beginning: string, bits: number }[]>, number: number }
 
-function gateOf (phrases: readonly (readonly (readonly Item[])[])[]): (words: readonly string[]) => number {
+function gateOf (phrases: readonly (readonly Phrase[])[]): (words: readonly string[]) => number {
   const index: Index = { byWord: new Map(), byBeginning: new Map(), number: 0 }
   for (const [bit, list] of phrases.entries()) {
     for (const item of list.flatMap(needed)) {
@@ -174,15 +206,15 @@ function gateOf (phrases: readonly (readonly (readonly Item[])[])[]): (words: re
 
 /** Compiles the lists. Mistakes are handed to `problem` with the list's name, all of them; what is wrong is left out. */
 export function phraseFinder (lists: Lists, problem: (where: string, what: string) => void): PhraseFinder {
-  const parsed = new Map<string, readonly (readonly Item[])[]>()
+  const parsed = new Map<string, readonly Phrase[]>()
   const open = new Set<string>()
-  const read = (name: string): readonly (readonly Item[])[] => {
+  const read = (name: string): readonly Phrase[] => {
     const known = parsed.get(name)
     if (known) return known
     if (!Object.hasOwn(lists, name)) throw new Error(`"@${name}": there is no list of this name`)
     if (open.has(name)) throw new Error(`"@${name}": the list contains itself`)
     open.add(name)
-    const phrases: Item[][] = []
+    const phrases: Phrase[] = []
     for (const [at, text] of lists[name]!.entries()) {
       try { phrases.push(parsePhrase(text, read)) } catch (error) { problem(`phrases.${name}.${at}`, (error as Error).message) }
     }
@@ -191,47 +223,17 @@ export function phraseFinder (lists: Lists, problem: (where: string, what: strin
     return phrases
   }
   const names = Object.keys(lists)
-  const byWord = new Map<string, Entry[]>()
-  const byBeginning = new Map<string, Entry[]>()
-  const byNumber: Entry[] = []
-  for (const [list, name] of names.entries()) {
-    for (const items of read(name)) {
-      const entry = { list, items }
-      const seen = new Set<string>()
-      beginnings(items, (key, kind) => {
-        if (seen.has(kind + key)) return
-        seen.add(kind + key)
-        if (kind === 'number') return void byNumber.push(entry)
-        const index = kind === 'word' ? byWord : byBeginning
-        const there = index.get(key)
-        if (there) there.push(entry)
-        else index.set(key, [entry])
-      })
-    }
-  }
+  const beginningWith = beginningsOf(names.flatMap((name, list): Entry[] => read(name).map((items) => ({ list, items }))), ({ items }) => items)
   const none: readonly (readonly [number, number])[] = []
 
-  /** What may begin with a word. */
-  function * beginningWith (word: string): Generator<readonly Entry[]> {
-    const whole = byWord.get(word)
-    if (whole) yield whole
-    const some = word.length >= BEGINNING_LETTERS ? byBeginning.get(word.slice(0, BEGINNING_LETTERS)) : undefined
-    if (some) yield some
-    const first = word.charCodeAt(0)
-    if (first >= 48 && first <= 57) yield byNumber
-  }
-
   function opens (words: readonly string[], list: number, firstWords: number): boolean {
-    return words.slice(0, firstWords).some((word, at) => {
-      for (const entries of beginningWith(word)) if (entries.some((entry) => entry.list === list && matchAt(words, at, entry.items) >= 0)) return true
-      return false
-    })
+    return words.slice(0, firstWords).some((word, at) => beginningWith(word).some((entry) => entry.list === list && matchAt(words, at, entry.items) >= 0))
   }
 
   function find (words: readonly string[]): Occurrences {
     const found: (readonly [number, number])[][] = []
-    const tryAll = (entries: readonly Entry[], at: number): void => {
-      for (const { list, items } of entries) {
+    for (const [at, word] of words.entries()) {
+      for (const { list, items } of beginningWith(word)) {
         const there = found[list]
         // one occurrence a place, and a bounded number: more of the same says nothing more
         if (there && (there.length >= MOST_OCCURRENCES || there.at(-1)![0] === at)) continue
@@ -241,7 +243,6 @@ export function phraseFinder (lists: Lists, problem: (where: string, what: strin
         else found[list] = [[at, end]]
       }
     }
-    for (const [at, word] of words.entries()) for (const entries of beginningWith(word)) tryAll(entries, at)
     return names.map((_, list) => found[list] ?? none)
   }
 
