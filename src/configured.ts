@@ -33,7 +33,7 @@ const spokenBy = ({ config, experts }: Rooms, { id, alias, label, lean, version,
     model: facts?.model ?? null,
     // a remote expert's base is what its operator says it is, and no business of the declaration's
     base_sha256: config.experts[id] ? null : base.sha256,
-    adapter: facts?.adapter ?? adapter?.name ?? null,
+    adapter: facts ? facts.adapter : adapter?.name ?? null,
     adapter_sha256: facts?.adapterSha256 ?? null,
   }
 }

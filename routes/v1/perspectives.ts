@@ -5,15 +5,22 @@ import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { ParallaxError } from '../../src/errors.ts'
+import { asServed, isAnother, NOT_MEASURED, type Serving } from '../../src/perspectives/as-served.ts'
 import { declaration, type Perspective } from '../../src/perspectives/perspective.ts'
 
 const described = declaration.extend({
   object: z.literal('perspective'),
   declaration_sha256: z.string().describe('Of the declaration\'s bytes; the log\'s `config.changed` records say which one was in force when'),
   card: z.string(),
-  slant: z.union([z.literal('not measured'), declaration.shape.slant.unwrap()]),
+  slant: z.union([z.literal(NOT_MEASURED), declaration.shape.slant.unwrap()]).describe('Of what answers now: "not measured" where that is another model than the one that was measured'),
   expert: z.object({ model: z.string(), adapter: z.string().nullable(), adapter_sha256: z.string().nullable(), available: z.boolean(), reason: z.string().nullable() }),
 })
+
+const declared = ({ base, adapter }: Perspective): Serving => ({ model: base.model, adapter: adapter?.name ?? null, adapterSha256: adapter?.sha256 ?? null })
+
+/** Stands above a card that is of another model than the one that answers. */
+const anotherServes = ({ label, base, adapter }: Perspective, { model, adapter: name }: Serving): string =>
+  `> **This card is not of what answers here.** For "${label}" the operator of this gateway has put ${JSON.stringify(model)}${name === null ? '' : ` with ${JSON.stringify(name)}`} in the place of ${adapter?.name ?? base.model}, which the card describes and which was measured.`
 
 export default async function routes (plain: FastifyInstance): Promise<void> {
   const app = plain.withTypeProvider<ZodTypeProvider>()
@@ -25,7 +32,8 @@ export default async function routes (plain: FastifyInstance): Promise<void> {
     if (found) return found
     throw new ParallaxError('unknown_perspective', `The perspective ${JSON.stringify(name)} does not exist. There are: ${perspectives.list().map((one) => one.id).join(', ')}.`, { param: 'perspective' })
   }
-  const describe = ({ folder: _folder, sha256, ...one }: Perspective): z.infer<typeof described> => {
+  const describe = (perspective: Perspective): z.infer<typeof described> => {
+    const { folder: _folder, sha256, ...one } = perspective
     const expert = experts.get(one.id)
     const now = expert?.availability() ?? { ok: false as const, reason: 'Nothing serves it at present.' }
     return {
@@ -33,7 +41,7 @@ export default async function routes (plain: FastifyInstance): Promise<void> {
       object: 'perspective',
       declaration_sha256: sha256,
       card: `/v1/perspectives/${one.id}/card`,
-      slant: one.slant ?? 'not measured',
+      ...asServed(perspective, expert?.facts ?? declared(perspective)),
       expert: {
         model: expert?.facts.model ?? one.base.model, adapter: expert?.facts.adapter ?? null, adapter_sha256: expert?.facts.adapterSha256 ?? null,
         available: now.ok, reason: now.ok ? null : now.reason,
@@ -55,7 +63,9 @@ export default async function routes (plain: FastifyInstance): Promise<void> {
     config: { public: true },
     schema: { tags: ['perspectives'], summary: 'Its model card', description: 'Markdown: base, data, licences, recipe, what was measured and what was not.', params },
   }, async (request, reply) => {
-    const { folder } = find(request.params.id)
-    return reply.type('text/markdown; charset=utf-8').send(await readFile(join(folder, 'card.md'), 'utf8'))
+    const one = find(request.params.id)
+    const card = await readFile(join(one.folder, 'card.md'), 'utf8')
+    const facts = experts.get(one.id)?.facts
+    return reply.type('text/markdown; charset=utf-8').send(facts && isAnother(one, facts) ? `${anotherServes(one, facts)}\n\n${card}` : card)
   })
 }

@@ -124,7 +124,7 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
   }
 
   async function blended ({ perspectives: routed, weights: asked }: Distributional, call: CastCall): Promise<Cast> {
-    const rounded = quantised(routed.map(({ id }) => asked[id]!))
+    const rounded = dealt(routed, asked)
     // whose share is rounded away has no part in it, and is not named as if it had
     const perspectives = routed.filter((_, at) => rounded[at]! > 0).map(standing)
     const shares = rounded.filter((share) => share > 0)
@@ -139,6 +139,12 @@ export function makeCaster (rooms: CastRooms): (route: Route, call: CastCall) =>
     const manner = { mode: 'distributional', mixture: 'blend', weights, context: contexts.every((context) => context === 'fresh') ? 'fresh' : 'mixed' } as const
     const disclosure = once(nameOf('blend', manner, manner.context, expert.facts, perspectives), () => discloseBlend(perspectives, manner, expert.facts, parts.map((part) => part.expert.facts), config.provider))
     return alone({ choice: 0, id: 'blend', disclosure, facts: expert.facts, speech: await speech(expert, expertRequest(call.request), { perspectives: perspectives.map(({ id }) => id), manner, facts: parts.map((part) => part.expert.facts) }, perspectives.map(({ id }) => id).join('" and "'), call) })
+  }
+
+  function dealt (routed: readonly Perspective[], asked: Readonly<Record<string, number>>): number[] {
+    try { return quantised(routed.map(({ id }) => asked[id]!), routed.map(({ lean }) => lean !== null)) } catch (cause) {
+      throw new ParallaxError('mixture_unsupported', `A blend is made in steps of 0.05, and so many of them cannot be given alike to perspectives of the same weight (${routed.map(({ id }) => `${id} ${asked[id]}`).join(', ')}). Give weights that are multiples of 0.05 and sum to 1.`, { param: 'perspective', cause })
+    }
   }
 
   async function sideBySide ({ perspectives, weights, summary }: Overton, call: CastCall): Promise<Cast> {

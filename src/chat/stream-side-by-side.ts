@@ -6,7 +6,7 @@ import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
 import { saidTokens } from '../limits/estimate.ts'
 import type { Voice } from './cast.ts'
-import { choicesOf, presentChunk, theirs, tokensOf, withMember } from './completion.ts'
+import { choicesOf, presentChunk, theirs, tokensOf, withMember, type Choice } from './completion.ts'
 import { brokenStatus, endFields, receiptMember } from './exchange.ts'
 import { ReaderGone, type FrameStream } from './frame-stream.ts'
 import { addUsages, asError, failedChoice, noSummary, SUMMARY_NEEDS, tally, type SideBySide } from './side-by-side.ts'
@@ -96,7 +96,7 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
         if (chunk['usage']) usage = chunk['usage']
         const [first] = choicesOf(chunk)
         if (!first) continue
-        const choice = theirs(first)
+        const choice = withoutRole(theirs(first))
         const piece = choice.delta?.['content']
         if (typeof piece === 'string') words += piece
         if (choice.finish_reason) finish = choice
@@ -165,4 +165,11 @@ export async function relaySideBySide (job: StreamedSideBySide): Promise<void> {
     job.abort(error)
     try { await out.write(Buffer.from(data(JSON.stringify(error.body())))) } catch { /* left meanwhile */ }
   }
+}
+
+/** Every choice has its role already, from the frames that the stream opens with; a helper that adds up deltas would say it twice. */
+function withoutRole (choice: Choice): Choice {
+  if (choice.delta?.['role'] === undefined) return choice
+  const { role: _role, ...delta } = choice.delta
+  return { ...choice, delta }
 }

@@ -4,6 +4,7 @@
  */
 import { DisplayString, serializeDictionary, serializeItem, serializeList, Token } from 'structured-headers'
 import type { Draw } from '../draws/draws.ts'
+import { asServed, NOT_MEASURED } from '../perspectives/as-served.ts'
 import type { Perspective } from '../perspectives/perspective.ts'
 
 /** What answered, as far as it is known. Digest in hex. */
@@ -40,8 +41,8 @@ export interface DisclosureMember {
   readonly draw: Draw | null
   readonly context: Context
   readonly notice: string
-  /** "not measured" until an evaluation ran. */
-  readonly slant: Perspective['slant'] | 'not measured'
+  /** "not measured" until an evaluation ran of what speaks here. */
+  readonly slant: NonNullable<Perspective['slant']> | typeof NOT_MEASURED
   readonly expert: { readonly model: string, readonly adapter: string | null, readonly adapter_sha256: string | null }
   readonly card: string
   readonly watermark: 'none'
@@ -122,7 +123,8 @@ export const machineGenerated = (named: string, provider: string): (date: Date) 
 export function disclose (perspective: Perspective, manner: Manner, speaker: Speaker, provider: string): Disclosure {
   const { mode, mixture, role, weights, draw = null, context = 'fresh' } = manner
   const card = cardOf(perspective.id)
-  const notice = perspective.notice + (mixture === 'sample' ? ` Drawn from a mixture of ${sharesOf(weights)}.` : '') + (role === 'summary' ? ' Summarises the other answers, which others wrote, and may misstate them.' : '')
+  const { slant, notice: own } = asServed(perspective, speaker)
+  const notice = own + (mixture === 'sample' ? ` Drawn from a mixture of ${sharesOf(weights)}.` : '') + (role === 'summary' ? ' Summarises the other answers, which others wrote, and may misstate them.' : '')
   return {
     model: speaker.adapter ?? speaker.model,
     member: {
@@ -135,14 +137,14 @@ export function disclose (perspective: Perspective, manner: Manner, speaker: Spe
       draw,
       context,
       notice,
-      slant: perspective.slant ?? 'not measured',
+      slant,
       expert: { model: speaker.model, adapter: speaker.adapter, adapter_sha256: speaker.adapterSha256 },
       card,
       watermark: 'none',
     },
     headers: {
       perspective: perspectiveHeader([[perspective.id, paramsOf({ ...manner, context }, speaker.adapterSha256, mixture === 'sample' ? weights[perspective.id] : undefined)]]),
-      'perspective-notice': bounded(noticeHeader(notice), () => noticeHeader(`${perspective.notice} Drawn from a mixture of ${Object.keys(weights).length} perspectives, which the member "perspective" of the body names.`)),
+      'perspective-notice': bounded(noticeHeader(notice), () => noticeHeader(`${own} Drawn from a mixture of ${Object.keys(weights).length} perspectives, which the member "perspective" of the body names.`)),
       link: linkHeader([card]),
     },
     aiDisclosure: machineGenerated(namedSpeaker(perspective.id, speaker), provider),
@@ -162,7 +164,7 @@ export function disclosePolicy (asked: string, rule: { readonly rule: string, re
   return {
     model: `policy-${rule.version}`,
     member: {
-      id: 'policy', label: 'Policy text', mode: 'policy', weights: {}, draw: null, context: 'fresh', notice: POLICY_NOTICE, slant: 'not measured',
+      id: 'policy', label: 'Policy text', mode: 'policy', weights: {}, draw: null, context: 'fresh', notice: POLICY_NOTICE, slant: NOT_MEASURED,
       expert: { model: 'none', adapter: null, adapter_sha256: null }, card: '/v1/policy', watermark: 'none',
     },
     headers: {

@@ -1,4 +1,5 @@
 /** The words for answers that several perspectives made: side by side, or blended into one. Every model that wrote is named, with its lean. Pure. */
+import { asServed, NOT_MEASURED } from '../perspectives/as-served.ts'
 import type { Perspective } from '../perspectives/perspective.ts'
 import { Token } from 'structured-headers'
 import { bounded, cardOf, linkHeader, machineGenerated, namedSpeaker, noticeHeader, paramsOf, perspectiveHeader, sharesOf, type Disclosure, type Manner, type Part, type Speaker } from './disclose.ts'
@@ -19,7 +20,7 @@ export function discloseSideBySide (voices: readonly Disclosure[], weights: Read
     model: summary ? 'both-summary' : 'both',
     member: {
       id: 'both', label: sides.map(({ label }) => label).join(' and '), mode: 'overton', weights, draw: null, context: sides.some(({ context }) => context === 'mixed') ? 'mixed' : 'fresh',
-      notice, slant: 'not measured', expert: { model: members.map(({ expert }) => expert.model).filter((model, at, all) => all.indexOf(model) === at).join(' + '), adapter: null, adapter_sha256: null },
+      notice, slant: NOT_MEASURED, expert: { model: members.map(({ expert }) => expert.model).filter((model, at, all) => all.indexOf(model) === at).join(' + '), adapter: null, adapter_sha256: null },
       card: '/v1/perspectives', watermark: 'none', voices: members,
     },
     headers: {
@@ -34,12 +35,12 @@ export function discloseSideBySide (voices: readonly Disclosure[], weights: Read
 /** One answer out of mixed adapters: no one of them wrote it, and all are named. */
 export function discloseBlend (perspectives: readonly Perspective[], manner: Manner & { readonly mixture: 'blend' }, speaker: Speaker, speakers: readonly Speaker[], provider: string): Disclosure {
   const { weights, context = 'fresh' } = manner
-  const parts: Part[] = perspectives.map(({ id, label, notice }, at) => ({ id, label, weight: weights[id]!, notice, adapter: speakers[at]!.adapter, adapter_sha256: speakers[at]!.adapterSha256, card: cardOf(id) }))
+  const parts: Part[] = perspectives.map((one, at) => ({ id: one.id, label: one.label, weight: weights[one.id]!, notice: asServed(one, speakers[at]!).notice, adapter: speakers[at]!.adapter, adapter_sha256: speakers[at]!.adapterSha256, card: cardOf(one.id) }))
   const notice = `A blend of adapters, ${sharesOf(weights)}; no one perspective wrote it. ${joined(parts.map(({ label, notice: said }) => `${label}: ${said}`))}`
   return {
     model: speaker.adapter ?? speaker.model,
     member: {
-      id: 'blend', label: parts.map(({ label, weight }) => `${label} ${weight}`).join(' and '), mode: 'distributional', mixture: 'blend', weights, draw: null, context, notice, slant: 'not measured',
+      id: 'blend', label: parts.map(({ label, weight }) => `${label} ${weight}`).join(' and '), mode: 'distributional', mixture: 'blend', weights, draw: null, context, notice, slant: NOT_MEASURED,
       expert: { model: speaker.model, adapter: speaker.adapter, adapter_sha256: speaker.adapterSha256 }, card: '/v1/perspectives', watermark: 'none', parts,
     },
     headers: {

@@ -27,18 +27,27 @@ function numberOf (expert: Expert): number {
 }
 
 /**
- * Weights as they are used: multiples of 0.05 that sum to exactly 1, by largest remainder. The order of the input decides ties.
- * Throws RangeError for what cannot be weights.
+ * Weights as they are used: multiples of 0.05 that sum to exactly 1, by largest remainder. Equal weights stay equal, whoever is named first: where
+ * twentieths cannot be dealt to them alike, they go to another. `leans`: who of them takes a side; what does not comes after those that do.
+ * Throws RangeError for what cannot be weights, or cannot be dealt.
  */
-export function quantised (weights: readonly number[]): number[] {
+export function quantised (weights: readonly number[], leans: readonly boolean[] = weights.map(() => true)): number[] {
   const sum = weights.reduce((all, one) => all + one, 0)
   if (!(sum > 0) || !Number.isFinite(sum) || weights.some((one) => !(one >= 0))) throw new RangeError(`not weights: ${weights.join(', ')}`)
   // a float a hair below a whole step is that step
   const exact = weights.map((one) => Math.round(one / sum * STEPS * 1e9) / 1e9)
   const steps = exact.map(Math.floor)
-  const left = STEPS - steps.reduce((all, one) => all + one, 0)
-  const byRemainder = exact.map((one, place) => ({ place, remainder: one - steps[place]! })).toSorted((a, b) => b.remainder - a.remainder || a.place - b.place)
-  for (const { place } of byRemainder.slice(0, left)) steps[place]!++
+  let left = STEPS - steps.reduce((all, one) => all + one, 0)
+  const alike = [...Map.groupBy(exact.keys(), (place) => `${exact[place]} ${leans[place]}`).values()]
+    .toSorted(([a], [b]) => (exact[b!]! - steps[b!]!) - (exact[a!]! - steps[a!]!) || exact[b!]! - exact[a!]! || Number(leans[b!]) - Number(leans[a!]))
+  const deal = (group: readonly number[]): void => {
+    if (group.length > left) return
+    for (const place of group) steps[place]!++
+    left -= group.length
+  }
+  // a second round: what nobody could take goes to one that has no equal
+  for (const group of [...alike, ...alike]) if (exact[group[0]!]! > 0) deal(group)
+  if (left > 0) throw new RangeError(`twentieths cannot be dealt alike to ${weights.length} of which some weigh the same: ${weights.join(', ')}`)
   return steps.map((one) => one / STEPS)
 }
 

@@ -4,7 +4,7 @@ import { commitment, freshSalt } from '../audit/record.ts'
 import { ParallaxError } from '../errors.ts'
 import { newId } from '../ids.ts'
 import { answerOf } from './answers.ts'
-import { answersOf, type Answer, type Feedback, type FeedbackStore, type Given, type Judged, type Saying, type Speaker } from './feedback.ts'
+import { answersOf, type Answer, type Feedback, type FeedbackStore, type Given, type Named, type Saying, type Speaker } from './feedback.ts'
 import { contentOf } from './wire.ts'
 
 export interface FeedbackRooms {
@@ -20,7 +20,7 @@ const RETRY_SECONDS = 5
 /** What another gateway took away and could not finish, before it died. */
 const EVERY_MS = 3_600_000
 
-const nameOf = ({ record, choice }: Judged): string => `${record} ${choice}`
+const nameOf = ({ record, choice }: Answer): string => `${record} ${choice}`
 /** What is judged; of two answers, whichever way round. */
 const thingOf = (said: Saying<Answer>): string => said.kind === 'rating' ? `rating ${nameOf(said.about)}` : `choice ${[said.preferred, said.over].map(nameOf).sort().join(' ')}`
 
@@ -48,9 +48,11 @@ export function makeFeedback ({ store, audit, clock = Date.now, everyMs = EVERY_
     if (held) throw new ParallaxError('record_held', `The record ${held[0]} is under the hold "${held[1]}", and what was said of it cannot be ${doing}. The operator can say more.`)
   }
 
-  async function answered (tenant: string, said: Saying<Judged>): Promise<Saying<Answer>> {
+  async function answered (tenant: string, said: Saying<Named>): Promise<Saying<Answer>> {
     if (said.kind === 'rating') return { ...said, about: await answerOf(audit, tenant, said.about) }
-    return { ...said, preferred: await answerOf(audit, tenant, said.preferred), over: await answerOf(audit, tenant, said.over) }
+    const [preferred, over] = [await answerOf(audit, tenant, said.preferred), await answerOf(audit, tenant, said.over)]
+    if (nameOf(preferred) === nameOf(over)) throw new ParallaxError('invalid_request', '"over": wanted another answer than "preferred"', { param: 'over' })
+    return { ...said, preferred, over }
   }
 
   /** Lets go of what of these is about a transcript that is gone; true where something was. */

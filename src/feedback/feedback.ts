@@ -3,8 +3,10 @@
  * Knows nothing of HTTP, and nothing of what is trained with it.
  */
 
-/** One answer of an exchange: its begin record and the choice. */
-export interface Judged { readonly record: string, readonly choice: number }
+/** One answer of an exchange, as it was named: its begin record and the choice, which may be left out where there is one only. */
+export interface Named { readonly record: string, readonly choice: number | null }
+
+export interface Judged extends Named { readonly choice: number }
 
 /** As the log has it. */
 export interface Answer extends Judged {
@@ -55,7 +57,7 @@ export interface KeyCount { readonly key: string, readonly good: number, readonl
  * - the text of a comment is in no leaf.
  */
 export interface Feedback {
-  give (saying: Saying<Judged>, by: Speaker): Promise<Given & { readonly receipt: { readonly record: string, readonly index: number, readonly leaf_hash: string } }>
+  give (saying: Saying<Named>, by: Speaker): Promise<Given & { readonly receipt: { readonly record: string, readonly index: number, readonly leaf_hash: string } }>
   /** Newest first, of one tenant. */
   list (tenant: string, page: { readonly after?: string | undefined, readonly limit: number }): Promise<Given[]>
   /** Throws `not_found` where the tenant has none of this id. */

@@ -2,21 +2,21 @@
 import { z } from 'zod'
 import { canonical } from '../canonical.ts'
 import { consentText, CONSENT } from './consent.ts'
-import type { Answer, Given, Judged, Saying } from './feedback.ts'
+import type { Answer, Given, Judged, Named, Saying } from './feedback.ts'
 
 const COMMENT = 2000
 const HIGHEST_CHOICE = 127
 export const PAGE = 100
 
 const choice = z.int('wanted the number of a choice').min(0).max(HIGHEST_CHOICE)
-const answer = z.strictObject({ record: z.uuid(), choice: choice.default(0) })
+const answer = z.strictObject({ record: z.uuid(), choice: choice.optional() })
 const either = z.union([choice, answer], 'wanted the number of a choice, or {"record", "choice"}')
 
 const missing = (context: z.RefinementCtx, message: string, path: string[] = []): void => { context.addIssue({ code: 'custom', message, path }) }
 
 export const feedbackBody = z.strictObject({
   record: z.uuid().optional().describe('The answer\'s record: `audit.record`, or the header X-Audit-Record'),
-  choice: choice.optional().describe('With "rating": which of its choices. Absent: 0.'),
+  choice: choice.optional().describe('With "rating": which of its choices. May be left out where there is one only.'),
   rating: z.enum(['good', 'bad']).optional(),
   preferred: either.optional().describe('The better of two: a choice of "record", or {"record", "choice"} of your own'),
   over: either.optional().describe('The other one'),
@@ -42,13 +42,13 @@ export const feedbackBody = z.strictObject({
 })
 export type FeedbackBody = z.infer<typeof feedbackBody>
 
-export function fromWire (body: FeedbackBody): Saying<Judged> {
+export function fromWire (body: FeedbackBody): Saying<Named> {
   const { record, consent } = body
   const beside = { comment: body.comment ?? null, consent, consentVersion: consent ? body.consent_version ?? CONSENT.version : null }
-  const judged = (one: FeedbackBody['over']): Judged => typeof one === 'object' ? one : { record: record!, choice: one! }
+  const judged = (one: FeedbackBody['over']): Named => typeof one === 'object' ? { record: one.record, choice: one.choice ?? null } : { record: record!, choice: one! }
   return body.rating === undefined
     ? { kind: 'choice', preferred: judged(body.preferred), over: judged(body.over), ...beside }
-    : { kind: 'rating', rating: body.rating, about: { record: record!, choice: body.choice ?? 0 }, ...beside }
+    : { kind: 'rating', rating: body.rating, about: { record: record!, choice: body.choice ?? null }, ...beside }
 }
 
 const judgedObject = z.object({ record: z.string(), choice: z.int() })

@@ -1,6 +1,6 @@
 /** What a sample of served answers says: stance against the release's report, rates against ceilings, each with its interval, and what is beyond chance. Pure; holds record ids and no word of anybody's. */
 import { mean, none, share, type Estimate } from '../evaluation/estimate.ts'
-import type { Gathered, Group, Read, Window } from './gather.ts'
+import type { Gathered, Group, PartOf, Read, Window } from './gather.ts'
 import { KINDS, type Kind, type Rules } from './rules.ts'
 import type { Scored } from './scorer.ts'
 
@@ -19,6 +19,7 @@ export interface GroupFindings {
   readonly perspective: string
   readonly role: string | null
   readonly adapter_sha256: string | null
+  readonly parts: readonly PartOf[] | null
   readonly served: number
   readonly sampled: number
   readonly read: number
@@ -71,11 +72,11 @@ export function judgeOutputs ({ gathered, rules, judges, reported, report, windo
 }
 
 function findingsOf (group: Group, rules: Rules, judges: readonly string[], report: Reported | undefined): GroupFindings {
-  const { perspective, role, adapterSha256, served, sampled, gone, answers } = group
+  const { perspective, role, adapterSha256, parts, served, sampled, gone, answers } = group
   // a report is about the weights that it measured, and about a voice that speaks for itself
   const comparable = report && role === null && report.adapterSha256 === adapterSha256 ? report : undefined
   return {
-    perspective, role, adapter_sha256: adapterSha256, served, sampled, read: answers.length, gone,
+    perspective, role, adapter_sha256: adapterSha256, parts, served, sampled, read: answers.length, gone,
     political: answers.filter(({ scores }) => scores.some((one) => one.political)).length,
     stance: judges.flatMap((judge) => (['political', 'everyday'] as const).map((about) => stanceOf(answers, judge, about, comparable?.[about][judge] ?? null))),
     rates: KINDS.map((kind) => ({ kind, share: share(answers.filter((one) => has(one, kind)).length, answers.length), most: rules.ceilings.find((one) => one.kind === kind)?.most ?? null })),

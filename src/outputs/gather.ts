@@ -11,11 +11,15 @@ export type Get = (path: string) => Promise<unknown>
 
 export interface Window { readonly from: number, readonly to: number }
 
+export interface PartOf { readonly id: string, readonly weight: number, readonly adapter_sha256: string | null }
+
 /** One voice with one set of weights. */
 export interface Group {
   readonly perspective: string
   readonly role: string | null
   readonly adapterSha256: string | null
+  /** Of a blend: whose adapters, by which weights. */
+  readonly parts: readonly PartOf[] | null
   /** Whole answers in the window. */
   readonly served: number
   readonly sampled: number
@@ -38,13 +42,13 @@ export interface Gathered {
 
 interface Told { readonly id: string, readonly leaf: string, readonly payload: { readonly state: string, readonly text?: string | null } }
 interface Page { readonly as_of: number, readonly next: number | null, readonly data: readonly Told[] }
-interface End { readonly type: string, readonly begin: string, readonly choice?: number, readonly status: string, readonly adapter_sha256?: string | null, readonly perspective?: { readonly id?: string, readonly role?: string } | null }
+interface End { readonly type: string, readonly begin: string, readonly choice?: number, readonly status: string, readonly adapter_sha256?: string | null, readonly perspective?: { readonly id?: string, readonly role?: string, readonly parts?: readonly PartOf[] } | null }
 
 const PAGE = 1000
 /** Groups are made by what was served; a log cannot make this grow without end. */
 const MOST_GROUPS = 256
 
-interface Drawing { readonly perspective: string, readonly role: string | null, readonly adapterSha256: string | null, readonly sample: Sample }
+interface Drawing { readonly perspective: string, readonly role: string | null, readonly adapterSha256: string | null, readonly parts: readonly PartOf[] | null, readonly sample: Sample }
 
 export async function gather (get: Get, scorer: Scorer, { window, size, seed, progress }: { readonly window: Window, readonly size: number, readonly seed: string, readonly progress: (done: number, of: number) => void }): Promise<Gathered> {
   const drawings = new Map<string, Drawing>()
@@ -54,15 +58,15 @@ export async function gather (get: Get, scorer: Scorer, { window, size, seed, pr
     asOf ??= page.as_of
     for (const one of page.data) {
       const end = JSON.parse(one.leaf) as End
-      const { id = 'unknown', role = null } = end.perspective ?? {}
+      const { id = 'unknown', role = null, parts = null } = end.perspective ?? {}
       if (end.status !== 'complete') { broken++; continue }
       if (id === 'policy') { policy++; continue }
       const adapterSha256 = end.adapter_sha256 ?? null
-      const name = `${id} ${role} ${adapterSha256}`
+      const name = `${id} ${role} ${adapterSha256} ${(parts ?? []).map((one) => `${one.weight}*${one.id}@${one.adapter_sha256}`).join('+')}`
       let drawing = drawings.get(name)
       if (!drawing) {
         if (drawings.size >= MOST_GROUPS) throw new Error(`More than ${MOST_GROUPS} kinds of voices were served in this window. Choose a shorter one.`)
-        drawings.set(name, drawing = { perspective: id, role, adapterSha256, sample: new Sample(size, seed) })
+        drawings.set(name, drawing = { perspective: id, role, adapterSha256, parts: parts && parts.map(({ id, weight, adapter_sha256 }) => ({ id, weight, adapter_sha256 })), sample: new Sample(size, seed) })
       }
       drawing.sample.offer(`${end.begin} ${end.choice ?? 0} ${one.id}`)
     }
@@ -73,7 +77,7 @@ export async function gather (get: Get, scorer: Scorer, { window, size, seed, pr
   const wanted = all.reduce((sum, { sample }) => sum + sample.ids().length, 0)
   let done = 0
   const groups: Group[] = []
-  for (const { perspective, role, adapterSha256, sample } of all) {
+  for (const { perspective, role, adapterSha256, parts, sample } of all) {
     const answers: Read[] = []
     const gone = { erased: 0, expired: 0, damaged: 0, unreadable: 0 }
     for (const each of sample.ids()) {
@@ -83,7 +87,7 @@ export async function gather (get: Get, scorer: Scorer, { window, size, seed, pr
       else answers.push({ record: begin, choice: Number(choice), scores: found.answers.map((text) => scorer(found.question, text)) })
       progress(++done, wanted)
     }
-    groups.push({ perspective, role, adapterSha256, served: sample.seen, sampled: sample.ids().length, answers, gone })
+    groups.push({ perspective, role, adapterSha256, parts, served: sample.seen, sampled: sample.ids().length, answers, gone })
   }
   return { asOf: asOf ?? 0, groups, policy, broken }
 }

@@ -21,10 +21,13 @@ Not sampled: ${policy} fixed texts of the policy, which no perspective wrote, an
 `
 }
 
-function groupPage ({ perspective, role, adapter_sha256: digest, served, sampled, read, gone, political, stance, rates, flagged }: GroupFindings): string {
-  return `## ${perspective}${role === null ? '' : `, ${role}`}
+const digestOf = (digest: string | null): string => digest === null ? 'none' : `\`${digest}\``
 
-Adapter: ${digest === null ? 'none' : `\`${digest}\``}. ${served} answers, ${sampled} drawn, ${read} read, of which ${political} are political. Not there any more: ${gone.erased} erased, ${gone.expired} expired, ${gone.damaged} that cannot be opened; ${gone.unreadable} without text.
+function groupPage ({ perspective, role, adapter_sha256: digest, parts, served, sampled, read, gone, political, stance, rates, flagged }: GroupFindings): string {
+  const adapters = parts ? `Adapters: ${parts.map((one) => `${one.weight} ${one.id} (${digestOf(one.adapter_sha256)})`).join(', ')}` : `Adapter: ${digestOf(digest)}`
+  return `## ${perspective}${parts ? ` of ${parts.map((one) => `${one.weight} ${one.id}`).join(', ')}` : ''}${role === null ? '' : `, ${role}`}
+
+${adapters}. ${served} answers, ${sampled} drawn, ${read} read, of which ${political} are political. Not there any more: ${gone.erased} erased, ${gone.expired} expired, ${gone.damaged} that cannot be opened; ${gone.unreadable} without text.
 
 | answers | judge | served (1 left, -1 right) | report | drift |
 | --- | --- | --- | --- | --- |

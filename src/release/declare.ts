@@ -1,5 +1,6 @@
 /** What a perspective will declare of itself once it is released: the old declaration with what was trained and what was measured. Pure. */
 import type { Declaration } from '../perspectives/perspective.ts'
+import { NOT_MEASURED, notTuned } from '../perspectives/as-served.ts'
 import type { Measured } from './measured.ts'
 
 export interface Released {
@@ -22,11 +23,9 @@ export function declare ({ folder: _folder, sha256: _sha256, ...old }: Declarati
     adapter: adapter ? { name: adapterName(old.id, version), file: adapterFile(old.id, version), ...adapter } : old.adapter,
     slant: measured,
     // a side's notice says what was done to it; whoever was not tuned says what was found
-    notice: old.lean === null ? notTuned(measured) : old.notice,
+    notice: old.lean === null ? notTuned(measured === null ? NOT_MEASURED : leanInWords(measured)) : old.notice,
   }
 }
-
-const notTuned = (slant: Declaration['slant']): string => `Not fine-tuned by us; it has its own lean: ${slant === null ? 'not measured' : leanInWords(slant)}.`
 
 /** Index from -1 (right) to 1 (left). */
 export function leanInWords ({ index, low, high, n }: NonNullable<Declaration['slant']>): string {

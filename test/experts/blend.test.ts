@@ -14,16 +14,23 @@ function llama (baseUrl: string, adapter: string | null, lora: Scales): LlamaExp
   return new LlamaExpert({ facts: { model: 'base', adapter, adapterSha256: adapter && digest(adapter[0] === 'p' ? 'a' : 'b') }, at: { baseUrl, limits: LIMITS }, lora })
 }
 
-t.test('weights become multiples of 0.05 that sum to exactly 1, and none is off by a step or more', async (t) => {
+t.test('weights become multiples of 0.05 that sum to exactly 1, none is off by two steps or more, and equal ones stay equal', async (t) => {
   t.same(quantised([0.7, 0.3]), [0.7, 0.3])
   t.same(quantised([0.1 + 0.2, 0.7]), [0.3, 0.7])
   t.same(quantised([7, 3]), [0.7, 0.3])
-  t.same(quantised([1, 1, 1]), [0.35, 0.35, 0.3])
+  t.same(quantised([1, 1, 1], [false, true, true]), [0.3, 0.35, 0.35], 'what is over goes to both sides or to neither')
+  t.same(quantised([1, 1, 0.9]), [0.35, 0.35, 0.3])
+  t.same(quantised([1, 1, 4.7], [true, true, false]), [0.15, 0.15, 0.7])
+  t.same(quantised([0.475, 0.525]), quantised([0.525, 0.475]).reverse(), 'no matter who is named first')
+  t.throws(() => quantised([1, 1, 1]), /cannot be dealt alike/)
   t.same(quantised([0.98, 0.02]), [1, 0])
   fc.assert(fc.property(fc.array(fc.double({ min: 0, max: 1000, noNaN: true }), { minLength: 1, maxLength: 8 }).filter((all) => all.some((one) => one > 1e-3)), (weights) => {
-    const steps = quantised(weights).map((one) => one * 20)
+    let shares: number[]
     const sum = weights.reduce((all, one) => all + one, 0)
-    return steps.every((one) => Math.abs(one - Math.round(one)) < 1e-9) && Math.round(steps.reduce((all, one) => all + one, 0)) === 20 && weights.every((one, place) => Math.abs(one / sum * 20 - steps[place]!) < 1 + 1e-6)
+    const exact = weights.map((one) => Math.round(one / sum * 20 * 1e9))
+    try { shares = quantised(weights) } catch { return new Set(exact).size < exact.length }
+    const steps = shares.map((one) => one * 20)
+    return steps.every((one) => Math.abs(one - Math.round(one)) < 1e-9) && Math.round(steps.reduce((all, one) => all + one, 0)) === 20 && weights.every((one, place) => Math.abs(one / sum * 20 - steps[place]!) < 2 + 1e-6 && exact.every((other, at) => other !== exact[place] || shares[at] === shares[place]))
   }))
   for (const bad of [[], [0, 0], [-1, 2], [Number.NaN, 1], [Infinity, 1]]) t.throws(() => quantised(bad), RangeError, JSON.stringify(bad))
 })

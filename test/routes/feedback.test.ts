@@ -66,7 +66,7 @@ for (const store of each) {
 
   t.test(`${store.name}: what cannot be meant is refused with the remedy, and others' answers are not found`, { skip: store.skip }, async (t) => {
     const gateway = await store.build(t)
-    const record = await asked(gateway, 'A')
+    const [record, both] = [await asked(gateway, 'A'), await asked(gateway, 'both')]
     const stranger = (await gateway.services.keys.create({ scopes: ['app'] }, null)).secret
     const refusals: [unknown, number, RegExp, string?][] = [
       [{ record }, 400, /either a "rating".*"preferred"/],
@@ -87,6 +87,9 @@ for (const store of each) {
       [{ record, rating: 'good', consent: true, consent_version: 'x' }, 400, /no text of consent.*2026-11/],
       [{ record, rating: 'good', stars: 5 }, 400, /stars/],
       [{ record, preferred: 0, over: 1 }, 400, /one choice, 0/],
+      [{ record: both, rating: 'good' }, 400, /has the choices 0 to 1: say with "choice" which/],
+      [{ preferred: { record }, over: { record: both } }, 400, /has the choices 0 to 1: say with "choice"/],
+      [{ preferred: { record }, over: { record, choice: 0 } }, 400, /another answer than "preferred"/],
       [{ record, rating: 'good' }, 404, /of yours/, stranger],
       [{ record, rating: 'good' }, 403, /scope "app"/, gateway.keys.admin],
     ]

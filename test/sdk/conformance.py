@@ -77,7 +77,7 @@ def both_sides():
     assert [(c.index, c.message.content, c.perspective["id"]) for c in answer.choices] == [(0, TEXT, "progressive"), (1, TEXT, "conservative")]
     with client.chat.completions.stream(model="both", messages=QUESTION) as events:
         final = events.get_final_completion()
-    assert [(c.index, c.message.content) for c in final.choices] == [(0, TEXT), (1, TEXT)]
+    assert [(c.index, c.message.role, c.message.content) for c in final.choices] == [(0, "assistant", TEXT), (1, "assistant", TEXT)]
 
 
 @use

@@ -48,7 +48,7 @@ t.test('the official SDK for Node works with nothing but base URL, key and model
   t.test('both sides come as choices, whole, streamed and through the helper, even where one of them fails', async (t) => {
     const both = { model: 'both', messages } as const
     t.same((await openai.chat.completions.create(both)).choices.map((choice) => [choice.index, choice.message.content]), [[0, upstream.CONTENT], [1, upstream.CONTENT]])
-    t.same((await openai.chat.completions.stream(both).finalChatCompletion()).choices.map((choice) => [choice.index, choice.message.content]), [[0, upstream.CONTENT], [1, upstream.CONTENT]])
+    t.same((await openai.chat.completions.stream(both).finalChatCompletion()).choices.map((choice) => [choice.index, choice.message.role, choice.message.content]), [[0, 'assistant', upstream.CONTENT], [1, 'assistant', upstream.CONTENT]])
     gateway.upstreams.conservative.replyNext(upstream.htmlError(500))
     const final = await openai.chat.completions.stream(both).finalChatCompletion()
     t.same(final.choices.map((choice) => choice.finish_reason as string), ['stop', 'error'])
