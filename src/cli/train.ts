@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import type OpenAI from 'openai'
 import { cancelJob, createJob, watchJob, type Made } from '../training/hosted.ts'
 import { run, trainingPython, type Run } from '../training/python.ts'
+import { fileOf } from './input.ts'
 import { listing, UsageError, wantsHelp, type Command, type Context } from './commands.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -40,14 +41,18 @@ const HERE = `  --config <file>            such as training/configs/embedded.jso
   --perspective <name>       one side only; both else, by the same rules
   --at-once                  both sides at the same time, one process each
   --fresh                    begin again instead of going on from the last checkpoint
-  --dry-run                  check the configuration and say what would be done
+  --dry-run                  check the configuration and say what would be done; ends with 1 where the data is missing
   --python <program>         one that has training/requirements.txt; else .cache/training-venv, made when it is missing
 `
+
+/** What every export has, whichever engine trains. */
+const EXPORTED = 'statements/train.jsonl'
 
 /** Perspectives of a configuration; everything else in it is checked by the trainer. */
 function perspectives (file: string): readonly string[] {
   let told: unknown
-  try { told = JSON.parse(readFileSync(file, 'utf8')) } catch (error) { throw new UsageError(`Cannot read the configuration ${file}: ${(error as Error).message}.`) }
+  const text = fileOf('the configuration', file).toString()
+  try { told = JSON.parse(text) } catch (error) { throw new UsageError(`The configuration ${file} is not JSON: ${(error as Error).message}.`) }
   const sides = (told as { readonly sides?: unknown } | null)?.sides
   if (typeof sides !== 'object' || sides === null || Object.keys(sides).length === 0) throw new UsageError(`${file} names no perspectives: wanted "sides", such as {"progressive": "left", "conservative": "right"}.`)
   return Object.keys(sides)
@@ -66,7 +71,8 @@ ${HERE}`,
     const known = perspectives(values.config)
     if (values.perspective !== undefined && !known.includes(values.perspective)) throw new UsageError(`${values.config} trains ${known.join(' and ')}, not ${JSON.stringify(values.perspective)}.`)
     const name = values.config.split('/').at(-1)!.replace(/\.json$/, '')
-    const common = [command, '--config', resolve(values.config), '--data', resolve(values.data ?? join(outside.root, 'datasets/work/export')), '--out', resolve(values.out ?? join(outside.root, 'training/work', name)), ...values.feedback === undefined ? [] : ['--feedback', resolve(values.feedback)], ...values.fresh ? ['--fresh'] : [], ...values['dry-run'] ? ['--dry-run'] : []]
+    const data = resolve(values.data ?? join(outside.root, 'datasets/work/export'))
+    const common = [command, '--config', resolve(values.config), '--data', data, '--out', resolve(values.out ?? join(outside.root, 'training/work', name)), ...values.feedback === undefined ? [] : ['--feedback', resolve(values.feedback)], ...values.fresh ? ['--fresh'] : [], ...values['dry-run'] ? ['--dry-run'] : []]
     const python = values['dry-run'] ? values.python ?? 'python3' : await trainingPython(outside.root, values.python, outside.run, (line) => { err(`${line}\n`) })
     const one = async (perspective: string): Promise<void> => {
       const heard: string[] = []
@@ -83,6 +89,8 @@ ${HERE}`,
       const failed = (await Promise.allSettled(wanted.map(one))).filter((each) => each.status === 'rejected')
       if (failed.length > 0) throw new Error(failed.map(({ reason }) => (reason as Error).message).join('\n'))
     } else for (const perspective of wanted) await one(perspective)
+    // a training that lacks it says so by itself; a conversion reads none
+    if (values['dry-run'] && command !== 'gguf' && !existsSync(join(data, EXPORTED))) throw new Error(`This could not be trained yet: there is no ${EXPORTED} in ${data}. "parallax datasets build" makes it; --data names another folder.`)
   },
 })
 

@@ -8,6 +8,7 @@ import { verifyTiles } from '../audit/verify-tiles.ts'
 import { UsageError, type Command } from './commands.ts'
 import { tell } from './findings.ts'
 import { descriptorOf, fileOf } from './input.ts'
+import { logKeys } from './log-keys.ts'
 
 const usage = `Usage: parallax verify <export.ndjson | http://host:port> [options]
 
@@ -49,9 +50,10 @@ export const verify: Command = {
     const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { vkey: { type: 'string', multiple: true }, checkpoint: { type: 'string' }, 'key-file': { type: 'string' } } })
     const [from, ...more] = positionals
     if (from === undefined || more.length > 0) throw new UsageError('Name one export, or the address of one gateway.')
+    const verifier = logKeys(values.vkey)
     const kept = values.checkpoint === undefined ? undefined : fileOf('the kept checkpoint', values.checkpoint).toString()
     const lines = createInterface({ input: await open(from, values['key-file']), crlfDelay: Infinity })
-    const findings = await verifyExport(lines, { verifier: values.vkey, kept })
+    const findings = await verifyExport(lines, { verifier, kept })
     const { checked, wrong, notChecked, checkpoint } = findings
     if (!isAddress(from)) notChecked.push('the tiles that the gateway serves to everyone: give its address instead of a file')
     else if (checkpoint) {
