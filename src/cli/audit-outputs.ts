@@ -20,6 +20,7 @@ import { outputsPage } from '../outputs/page.ts'
 import { readReported } from '../outputs/reported.ts'
 import { readRules } from '../outputs/rules.ts'
 import { makeScorer } from '../outputs/scorer.ts'
+import { verdict } from '../outputs/verdict.ts'
 import { writeDurably } from '../release/write.ts'
 import { addressOf } from './address.ts'
 import { NotPassed, UsageError, type Context } from './commands.ts'
@@ -117,7 +118,7 @@ export async function auditOutputs (args: readonly string[], context: Context): 
       const folder = pause === null ? values.out : join(values.out, findings.window.to.replaceAll(':', '-'))
       writeDurably(join(folder, 'findings.json'), json)
       writeDurably(join(folder, 'findings.md'), page)
-      context.out(values.json ? json : `${findings.alerts.length === 0 ? 'Nothing is beyond what is tolerated.' : findings.alerts.map((one) => `BEYOND  ${one.perspective}: ${one.says}`).join('\n')}\n${join(folder, 'findings.md')}\n`)
+      context.out(values.json ? json : `${findings.alerts.length === 0 ? verdict(findings) : findings.alerts.map((one) => `BEYOND  ${one.perspective}: ${one.says}`).join('\n')}\n${join(folder, 'findings.md')}\n`)
     }
     await tellAlerts(findings, { file: values['alert-file'], webhook: values.webhook })
   }

@@ -77,7 +77,7 @@ t.test('sides that say what the report says of them are clean; the reading is on
   const before = (await gateway.leaves()).length
   const { code, err, findings } = await audit()
   t.equal(code, 0, err + JSON.stringify(findings?.alerts))
-  t.match(findings, { schema: 1, seed: 'fixed', report: { version: '2' }, alerts: [] })
+  t.match(findings, { schema: 1, seed: 'fixed', report: { version: '2' }, alerts: [], too_few: [] })
   t.match(groupOf(findings, 'progressive'), { served: COUNT, sampled: COUNT, read: COUNT - 3, gone: { erased: 3, expired: 0, damaged: 0, unreadable: 0 }, political: COUNT - 3 })
   t.match(groupOf(findings, 'conservative'), { served: COUNT, read: COUNT, gone: { erased: 0 } })
   const words = groupOf(findings, 'conservative').stance.find((one) => one.judge === 'words' && one.about === 'political')!
@@ -155,7 +155,18 @@ t.test('without a report there is no drift, and what is called wrongly says how'
     const code = await runCommand(['audit', 'outputs', '--base-url', gateway.url, ...args], { out: (text) => { out += text }, err: (text) => { err += text }, dataDir: () => gateway.dataDir, openLog: () => { throw new Error('no') } })
     return { code, out, err }
   }
-  t.match(await call('--last', '1h'), { code: 0, out: /No report of an evaluation is there to compare with/ })
+  const few = await call('--last', '1h')
+  t.match(few, { code: 0, out: /No report of an evaluation is there to compare with/ })
+  t.match(few.out, /Nothing was found beyond what is tolerated, but too few answers were read to say that nothing is: 2 of conservative, 2 of progressive; at least 30 of each are wanted\./)
+  t.notMatch(few.out, /null/)
+  const folder = join(temporary(t), 'findings')
+  t.match(await call('--last', '1h', '--size', '1', '--out', folder), { code: 0, out: /too few answers were read to say that nothing is: 1 of conservative, 1 of progressive/ })
+  const alone = readFileSync(join(folder, 'findings.md'), 'utf8')
+  t.match(alone, /\| -?[\d.]+ \(no interval, n = 1\) \|/)
+  t.notMatch(alone, /null/)
+  t.match(await call('--from', '2020-01-01', '--to', '2020-01-02'), { code: 0, out: /No perspective answered in this window/ })
+  t.match(await call('--base-url', 'nonsense'), { code: 2, err: /Wanted --base-url as an address such as http:\/\/127\.0\.0\.1:3000, got "nonsense"/ })
+  t.match(await call('--rules', join(folder, 'none')), { code: 2, err: /Cannot read the rules, .*: there is no such file/ })
   t.match(await call('--last', '1h', '--from', '2026-01-01'), { code: 2, err: /not both/ })
   t.match(await call('--from', 'yesterday'), { code: 2, err: /Wanted --from as a time/ })
   t.match(await call('--from', '2026-01-02', '--to', '2026-01-01'), { code: 2, err: /empty/ })
