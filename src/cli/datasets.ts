@@ -85,7 +85,7 @@ Every file of every finished stage against the SHA-256 in its manifest. Exit cod
     summary: 'check a fine-tuning file as OpenAI\'s API would',
     usage: `Usage: parallax datasets validate <file.jsonl> [--kind sft|dpo]
 
-Every mistake with its row. Exit code 1 where there is one.
+The first twenty mistakes with their rows, and how many more there are. Exit code 1 where there is one.
 `,
     async run (args, context) {
       const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { kind: { type: 'string', default: 'sft' } } })
