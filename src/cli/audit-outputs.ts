@@ -25,7 +25,7 @@ import { writeDurably } from '../release/write.ts'
 import { addressOf } from './address.ts'
 import { NotPassed, UsageError, type Context } from './commands.ts'
 import { parseDuration } from './duration.ts'
-import { fileOf, readable } from './input.ts'
+import { keyIn, readable } from './input.ts'
 import { progress } from './progress.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -40,7 +40,7 @@ const options = {
 type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
 
 async function keyOf (values: Values, context: Context): Promise<string> {
-  if (values['key-file'] !== undefined) return fileOf('the auditor\'s key', values['key-file']).toString('utf8').trim()
+  if (values['key-file'] !== undefined) return keyIn('the auditor\'s key', values['key-file'])
   const told = context.env?.['PARALLAX_AUDITOR_KEY']
   if (told) return told
   const first = join(values['data-dir'] ?? await context.dataDir(), 'keys.json')

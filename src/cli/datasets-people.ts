@@ -13,16 +13,14 @@ import type { AnnotatedPair } from '../datasets/rows.ts'
 import { manifestOf } from '../datasets/stage.ts'
 import { addressOf } from './address.ts'
 import { UsageError, type Context } from './commands.ts'
-import { fileOf, readable } from './input.ts'
+import { fileOf, keyIn, readable } from './input.ts'
 import { progress } from './progress.ts'
 
 export interface Action { readonly summary: string, readonly usage: string, run (args: readonly string[], context: Context): Promise<void> }
 
 const keyOf = (option: string, file: string | undefined): string => {
   if (file === undefined) throw new UsageError(`Wanted ${option} FILE: a file that holds the key alone, or "-" for standard input.`)
-  const key = fileOf('the API key', file).toString().trim()
-  if (!/^\S+$/.test(key)) throw new UsageError(`${file} holds no API key: wanted one alone, such as "parallax keys create" prints.`)
-  return key
+  return keyIn('the API key', file)
 }
 
 const count = (option: string, text: string): number => {

@@ -18,7 +18,7 @@ import { evaluate as run } from '../evaluation/run.ts'
 import { readSplit } from '../evaluation/split.ts'
 import { addressOf } from './address.ts'
 import { listing, UsageError, wantsHelp, type Command, type Context } from './commands.ts'
-import { fileOf, readable } from './input.ts'
+import { keyIn, readable } from './input.ts'
 import { startOwnGateway } from './own-gateway.ts'
 import { progress } from './progress.ts'
 import { table } from './table.ts'
@@ -63,7 +63,7 @@ command goes on where it was broken off. Without --base-url it starts a gateway 
 `
 
 /** A key from a file, or from the environment; never from the arguments, which others on the machine can see. */
-const keyOf = (what: string, file: string | undefined, fallback: string | undefined): string | undefined => file === undefined ? fallback : fileOf(what, file).toString('utf8').trim()
+const keyOf = (what: string, file: string | undefined, fallback: string | undefined): string | undefined => file === undefined ? fallback : keyIn(what, file)
 
 /** Loaded where it is wanted: without an LLM judge the package is not needed. */
 async function judgeClient (baseURL: string | undefined, apiKey: string | undefined) {

@@ -6,8 +6,9 @@ import { parseArgs } from 'node:util'
 import type OpenAI from 'openai'
 import { cancelJob, createJob, watchJob, type Made } from '../training/hosted.ts'
 import { run, trainingPython, type Run } from '../training/python.ts'
-import { fileOf } from './input.ts'
+import { addressOf } from './address.ts'
 import { listing, UsageError, wantsHelp, type Command, type Context } from './commands.ts'
+import { fileOf } from './input.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const SEED = 20_261_125
@@ -98,6 +99,8 @@ const SERVICE = `  --base-url <url>           the service; else OPENAI_BASE_URL,
   The key is read from OPENAI_API_KEY.
 `
 
+const serviceOf = (text: string | undefined): string | undefined => text === undefined ? undefined : addressOf('--base-url', text)
+
 const hosted = (outside: World): Action => ({
   summary: 'train at a service that speaks OpenAI\'s API',
   usage: `Usage: parallax train hosted --method <sft|dpo> --model <name> --training <file> [options]
@@ -122,7 +125,7 @@ ${SERVICE}`,
     for (const file of [training, validation]) if (file !== undefined && !existsSync(file)) throw new UsageError(`There is no file ${file}.`)
     const asked = { method, model, training, validation, suffix: values.suffix, seed: numberOf('--seed', values.seed, true) ?? SEED, epochs: numberOf('--epochs', values.epochs, true), beta: numberOf('--beta', values.beta) } as const
     const say = (line: string): void => { out(`${line}\n`) }
-    const client = await outside.client(values['base-url'])
+    const client = await outside.client(serviceOf(values['base-url']))
     const kept = values.kept ?? `${training}.job.json`
     const before = existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) as Made : undefined
     if (before) say(`job ${before.job} was made before (${kept}); remove that file to make another`)
@@ -161,7 +164,7 @@ ${SERVICE}`,
   async run (args, { out }) {
     const { values, positionals: [job, ...more] } = parseArgs({ args: [...args], allowPositionals: true, options: { 'base-url': { type: 'string' } } })
     if (job === undefined || more.length > 0) throw new UsageError('Wanted one job\'s id.')
-    out(`${await act(await outside.client(values['base-url']), job, (line) => { out(`${line}\n`) })}\n`)
+    out(`${await act(await outside.client(serviceOf(values['base-url'])), job, (line) => { out(`${line}\n`) })}\n`)
   },
 })
 

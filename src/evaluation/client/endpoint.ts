@@ -37,6 +37,8 @@ export class Endpoint {
 
   constructor (options: EndpointOptions) {
     this.#options = options
+    // fetch would repeat it in its error
+    if (options.key !== undefined && !/^[\x21-\x7e]+$/.test(options.key)) throw new EvaluationError('The key that was given is none: wanted one alone, without spaces or line ends.')
     let url: URL
     try { url = new URL(options.baseUrl) } catch { throw new EvaluationError(`--base-url: wanted an address such as http://127.0.0.1:3000, got ${JSON.stringify(options.baseUrl)}.`) }
     if (!/^https?:$/.test(url.protocol)) throw new EvaluationError(`--base-url: wanted http or https, got ${url.protocol.slice(0, -1)}.`)
