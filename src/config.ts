@@ -10,6 +10,7 @@ import { parseCosigner } from './audit/note.ts'
 import { expert, expertConfig, httpUrl, type ExpertConfig } from './expert-config.ts'
 import { LARGEST_QUOTA } from './quota.ts'
 import { electionWindow } from './router/policy/document.ts'
+import { unknownVariables } from './unknown-variables.ts'
 import { modelPath, whyNoModel } from '../setup/model-path.js'
 
 const MIB = 1024 * 1024
@@ -163,6 +164,9 @@ const VARIABLES: Record<string, { path: [string, ...string[]], read: 'text' | 'n
   PARALLAX_TOTAL_MS: { path: ['limits', 'totalMs'], read: 'number' },
 }
 
+/** Beside those: what has no member in the settings, or a rule of its own. */
+const SINGLE = ['PARALLAX_CONFIG', 'PARALLAX_ANCHOR_FILE', 'PARALLAX_KEK']
+
 function readValue (text: string, read: 'text' | 'number' | 'list' | 'flag'): unknown {
   if (read === 'list') return text.split(',').map((part) => part.trim()).filter((part) => part !== '')
   // an unreadable number stays text, so that the schema names what came
@@ -224,6 +228,7 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
     const where = setBy.get(path) ?? `${file ?? 'configuration'}: ${path || '(whole file)'}`
     problems.push(`${where}: ${issue.message}`)
   }
+  problems.push(...unknownVariables(env, [...Object.keys(VARIABLES), ...SINGLE], input))
   const settings = parsed.data
   if (!settings) throw new ConfigError(problems)
   const experts = Object.fromEntries(Object.entries(settings.experts).map(([id, one]) => [id, expertConfig(id, one, root, env, problems)]))

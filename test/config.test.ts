@@ -1,7 +1,8 @@
-import { writeFileSync } from 'node:fs'
+import { globSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { ConfigError, loadConfig } from '../src/config.ts'
+import { unknownVariables } from '../src/unknown-variables.ts'
 import { temporary } from './helper.ts'
 
 const NO_MODEL = { PARALLAX_MODEL: 'none' }
@@ -34,6 +35,27 @@ t.test('every mistake is reported at once, each with the variable or member that
   for (const word of [/^PORT: .*number/, /^LOG_LEVEL: /, /^PARALLAX_ENGINE_THREADS: /, /experts\.progressive\.baseUrl: .*http/, /experts\.progressive\.model/, /colour/]) {
     t.ok(found.some((line) => word.test(line)), `${word} in:\n${found.join('\n')}`)
   }
+})
+
+t.test('a variable with our prefix that nothing reads is a mistake beside the others, and those that somebody reads are none', async (t) => {
+  t.match(problems({ PORT: 'eighty', PARALLAX_REQUEST_PER_MINUTE: '60', PARALLAX_FOO: '1' }), [/^PORT: /, /^PARALLAX_REQUEST_PER_MINUTE: nothing reads a variable of this name/, /^PARALLAX_FOO: .*docs\/operations\.md/])
+  const file = join(temporary(t), 'parallax.json')
+  writeFileSync(file, JSON.stringify({ experts: { progressive: { wire: 'openai', baseUrl: 'http://127.0.0.1:1/v1', model: 'm', apiKeyEnv: 'PARALLAX_EXPERT_A' }, conservative: { wire: 'openai', model: 'm', endpoints: [{ name: 'east', baseUrl: 'http://127.0.0.1:1/v1', apiKeyEnv: 'PARALLAX_EXPERT_B' }] } } }))
+  t.same(problems({
+    PARALLAX_CONFIG: file, PARALLAX_EXPERT_A: 'a', PARALLAX_EXPERT_B: 'b',
+    PARALLAX_KEY: 'k', PARALLAX_ADMIN_KEY: 'k', PARALLAX_AUDITOR_KEY: 'k', PARALLAX_JUDGE_KEY: 'k', PARALLAX_FETCH_MODEL: '1', PARALLAX_TEST_PYTHON: 'python3', PARALLAX_CACHE: '/cache',
+    PARALLAX_SERVICE_HOST: '10.0.0.1', PARALLAX_SERVICE_PORT_HTTP: '80', PARALLAX_PORT: 'tcp://10.0.0.1:80', PARALLAX_DB_PORT_5432_TCP_ADDR: '10.0.0.2', PARALLAX_EMPTY: '',
+  }), [])
+  t.match(problems({ PARALLAX_PORT: '3001' }), [/^PARALLAX_PORT: /])
+})
+
+t.test('every variable with our prefix that the repository names is one that somebody reads', async (t) => {
+  const root = join(import.meta.dirname, '..')
+  const texts = globSync(['{src,setup,docs,bench,openapi,.ci}/**/*', 'README.md', 'Dockerfile', 'compose.yaml', 'package.json'], { cwd: root, withFileTypes: true }).filter((one) => one.isFile()).map((one) => readFileSync(join(one.parentPath, one.name), 'utf8'))
+  // one that ends with an underscore stands for several
+  const names = new Set(texts.join('\n').match(/\bPARALLAX_[A-Z_]*[A-Z]\b/g))
+  t.ok(names.size > 30)
+  t.same(unknownVariables(Object.fromEntries([...names].map((name) => [name, 'x'])), [...readFileSync(join(root, 'src/config.ts'), 'utf8').match(/\bPARALLAX_[A-Z_]*[A-Z]\b/g)!], {}), [])
 })
 
 t.test('a file that is missing, or is not a JSON object, is named', async (t) => {

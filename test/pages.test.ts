@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import t from 'tap'
+import { readJob } from '../src/engine/wire.ts'
 import { freePort, NO_POSTGRES, startPostgres } from './fixtures/postgres.ts'
 import { gateway, linkProject, real } from './fixtures/started.ts'
 import { FIXTURES, temporary, until } from './helper.ts'
@@ -57,9 +58,17 @@ t.test('every way to ask that the page on modes shows is answered, and every dra
   const [, both, drawn, draws, blend] = await paste(blocksOf('docs/modes.md').map((block) => block.replaceAll('127.0.0.1:3000', `127.0.0.1:${port}`)), cwd, { DATA_DIR: dataDir })
   t.same(JSON.parse(both!).choices.map((choice: { perspective: { id: string } }) => choice.perspective.id), ['progressive', 'conservative'])
   t.match(JSON.parse(drawn!).perspective, { mode: 'distributional', mixture: 'sample', draw: { sticky: /^[0-9a-f]{64}$/ } })
-  t.match(draws, /0 draws are as recorded; 0 of 1 epochs are revealed\nnot checked {2}1 draws/)
+  t.match(draws, /0 draws are as recorded; 0 of 1 epochs are revealed\nnot checked {2}1 draw of epoch \d+, .*it ends at /)
   // stand-ins for the model speak a wire that cannot mix
   t.match(JSON.parse(blend!), real ? { perspective: { id: 'blend', parts: [{ weight: 0.5 }, { weight: 0.5 }] } } : { error: { code: 'mixture_unsupported' } })
+})
+
+t.test('the page on the cache shows what it says, and the one on modes the embedded engine\'s own defaults', { timeout: 180_000 }, async (t) => {
+  const { port, cwd, dataDir } = await gateway(t)
+  const [found] = await paste(blocksOf('docs/cache.md').map((block) => block.replaceAll('127.0.0.1:3000', `127.0.0.1:${port}`)), cwd, { DATA_DIR: dataDir })
+  t.match(found, /^cache-status: parallax; fwd=miss; stored\r\ncache-status: parallax; hit; ttl=3[56]\d\d\r\n$/)
+  const { temperature, topP, topK, minP, repeatPenalty, maxTokens } = readJob({ messages: [{ role: 'user', content: 'x' }] })
+  t.match(read('docs/modes.md'), `\`temperature\` ${temperature}, \`top_p\` ${topP}, \`top_k\` ${topK}, \`min_p\` ${minP}, \`repeat_penalty\` ${repeatPenalty}, at most ${maxTokens} tokens`)
 })
 
 t.test('the operator\'s commands on transcripts and keys do what the page says', { timeout: 180_000 }, async (t) => {

@@ -7,7 +7,7 @@ import t from 'tap'
 import { gateway, real } from './fixtures/started.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const pages = ['README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'docs/operations.md', 'docs/errors.md', 'docs/sources.md', 'docs/audit.md', 'docs/modes.md', 'docs/policy.md', 'docs/evaluation.md']
+const pages = ['README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'docs/operations.md', 'docs/errors.md', 'docs/sources.md', 'docs/audit.md', 'docs/modes.md', 'docs/cache.md', 'docs/policy.md', 'docs/evaluation.md']
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 const blocks = [...readme.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1]!)
 const scripts = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> }).scripts

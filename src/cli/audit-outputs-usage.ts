@@ -19,5 +19,5 @@ toxicity and known false claims, for each perspective. Drift is counted against 
   --json                     print the findings in JSON
   --data-dir <directory>     instead of DATA_DIR
 
-Exit codes: 0 nothing is beyond what is tolerated, 1 failed, 2 called wrongly, 3 something is.
+Exit codes: 0 nothing was found beyond what is tolerated (where too few answers were read to say so, that is told), 1 failed, 2 called wrongly, 3 something is.
 `

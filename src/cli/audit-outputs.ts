@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { readLists } from '../datasets/clean/lists.ts'
 import { readRecipe } from '../datasets/recipe.ts'
-import { Endpoint, Refused } from '../evaluation/client/endpoint.ts'
+import { Endpoint, Gone, Refused } from '../evaluation/client/endpoint.ts'
 import { readInstruments } from '../evaluation/instruments.ts'
 import { cuesJudge, wordsJudge } from '../evaluation/judges/judges.ts'
 import { readWordsFile } from '../evaluation/judges/words-file.ts'
@@ -20,10 +20,12 @@ import { outputsPage } from '../outputs/page.ts'
 import { readReported } from '../outputs/reported.ts'
 import { readRules } from '../outputs/rules.ts'
 import { makeScorer } from '../outputs/scorer.ts'
+import { verdict } from '../outputs/verdict.ts'
 import { writeDurably } from '../release/write.ts'
+import { addressOf } from './address.ts'
 import { NotPassed, UsageError, type Context } from './commands.ts'
 import { parseDuration } from './duration.ts'
-import { fileOf } from './input.ts'
+import { keyIn, readable } from './input.ts'
 import { progress } from './progress.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -38,7 +40,7 @@ const options = {
 type Values = ReturnType<typeof parseArgs<{ options: typeof options }>>['values']
 
 async function keyOf (values: Values, context: Context): Promise<string> {
-  if (values['key-file'] !== undefined) return fileOf('the auditor\'s key', values['key-file']).toString('utf8').trim()
+  if (values['key-file'] !== undefined) return keyIn('the auditor\'s key', values['key-file'])
   const told = context.env?.['PARALLAX_AUDITOR_KEY']
   if (told) return told
   const first = join(values['data-dir'] ?? await context.dataDir(), 'keys.json')
@@ -79,14 +81,17 @@ export async function auditOutputs (args: readonly string[], context: Context): 
   if (pause === 0) throw new UsageError('Wanted --every above 0.')
   const first = windowOf({ ...values, last: values.every ?? values.last }, Date.now())
 
-  const endpoint = new Endpoint({ baseUrl: values['base-url'], key: await keyOf(values, context) })
+  if (values.webhook !== undefined) addressOf('--webhook', values.webhook)
+  if (values.report !== undefined) readable('the report', values.report)
+  const endpoint = new Endpoint({ baseUrl: addressOf('--base-url', values['base-url']), key: await keyOf(values, context) })
   const get: Get = async (path) => {
     try { return await endpoint.json('GET', path) } catch (error) {
       if (error instanceof Refused && (error.status === 401 || error.status === 403)) throw new Error(`The gateway refuses the key: ${error.message} Reading transcripts wants one of the scope "auditor".`, { cause: error })
+      if (error instanceof Gone) throw new Error(`${error.message} Is the gateway running at ${endpoint.address}? Nothing is kept of an audit that broke off.`, { cause: error })
       throw error
     }
   }
-  const rules = readRules(values.rules)
+  const rules = readRules(readable('the rules', values.rules))
   const split = readSplit(RECIPE, readFileSync(join(ROOT, 'training/data/twinviews-13k.csv'), 'utf8'))
   const instruments = readInstruments(ROOT)
   const { model, made } = readWordsFile(join(ROOT, 'evaluation/judges/words.json'), split)
@@ -113,7 +118,7 @@ export async function auditOutputs (args: readonly string[], context: Context): 
       const folder = pause === null ? values.out : join(values.out, findings.window.to.replaceAll(':', '-'))
       writeDurably(join(folder, 'findings.json'), json)
       writeDurably(join(folder, 'findings.md'), page)
-      context.out(values.json ? json : `${findings.alerts.length === 0 ? 'Nothing is beyond what is tolerated.' : findings.alerts.map((one) => `BEYOND  ${one.perspective}: ${one.says}`).join('\n')}\n${join(folder, 'findings.md')}\n`)
+      context.out(values.json ? json : `${findings.alerts.length === 0 ? verdict(findings) : findings.alerts.map((one) => `BEYOND  ${one.perspective}: ${one.says}`).join('\n')}\n${join(folder, 'findings.md')}\n`)
     }
     await tellAlerts(findings, { file: values['alert-file'], webhook: values.webhook })
   }

@@ -11,17 +11,16 @@ import { readRows, writeJson, writeWhole } from '../datasets/parts.ts'
 import { readRecipe } from '../datasets/recipe.ts'
 import type { AnnotatedPair } from '../datasets/rows.ts'
 import { manifestOf } from '../datasets/stage.ts'
+import { addressOf } from './address.ts'
 import { UsageError, type Context } from './commands.ts'
-import { fileOf } from './input.ts'
+import { fileOf, keyIn, readable } from './input.ts'
 import { progress } from './progress.ts'
 
 export interface Action { readonly summary: string, readonly usage: string, run (args: readonly string[], context: Context): Promise<void> }
 
 const keyOf = (option: string, file: string | undefined): string => {
   if (file === undefined) throw new UsageError(`Wanted ${option} FILE: a file that holds the key alone, or "-" for standard input.`)
-  const key = fileOf('the API key', file).toString().trim()
-  if (!/^\S+$/.test(key)) throw new UsageError(`${file} holds no API key: wanted one alone, such as "parallax keys create" prints.`)
-  return key
+  return keyIn('the API key', file)
 }
 
 const count = (option: string, text: string): number => {
@@ -52,7 +51,7 @@ Half of them pairs that the models are least sure of, half by chance. People do 
       const manifest = manifestOf(values.work, 'annotate')
       if (manifest === undefined) throw new DatasetError(`${join(values.work, 'annotate')} holds nothing finished. Run "parallax datasets annotate" first.`)
       const rows = function * (): Generator<AnnotatedPair> { for (const { file } of manifest.parts) yield * readRows<AnnotatedPair>(join(values.work, 'annotate', file)) }
-      const made = tasks(rows(), count('--count', values.count), readRecipe(values.recipe).seed)
+      const made = tasks(rows(), count('--count', values.count), readRecipe(readable('the recipe', values.recipe)).seed)
       writeJson(out, made)
       if (values.interface !== undefined) writeWhole(values.interface, (file) => { file.line(INTERFACE.trimEnd()) })
       context.out(`${made.length} tasks in ${out}.\n`)
@@ -99,10 +98,11 @@ Writes <perspective>.dpo.jsonl, <perspective>.kto.jsonl, provenance.jsonl and re
       const [folder] = positionals
       const base = values['base-url']
       if (folder === undefined || base === undefined) throw new UsageError('Wanted a folder to write to, and --base-url.')
+      addressOf('--base-url', base)
       if (existsSync(folder) && !values.fresh) throw new UsageError(`${folder} is there already. Name another folder, or say --fresh to write in its place.`)
       const limits = { perKey: count('--most-per-key', values['most-per-key']), perPrompt: count('--most-per-prompt', values['most-per-prompt']), perKeyAndPrompt: count('--most-per-key-and-prompt', values['most-per-key-and-prompt']) }
       const [admin, auditor] = [gateway(base, keyOf('--admin-key-file', values['admin-key-file'])), gateway(base, keyOf('--auditor-key-file', values['auditor-key-file']))]
-      const recipe = readRecipe(values.recipe)
+      const recipe = readRecipe(readable('the recipe', values.recipe))
       const found = await withBar('feedback', context, async (report) => feedbackRows({ admin, auditor, recipe, limits, report }, folder))
       context.out(`${JSON.stringify(found, null, 2)}\n`)
     },
@@ -127,8 +127,9 @@ One instruction a line. Answers that are there already are kept; whatever anothe
       })
       const { 'base-url': base, prompts, out } = values
       if (base === undefined || prompts === undefined || out === undefined) throw new UsageError('Wanted --base-url, --prompts and --out.')
+      addressOf('--base-url', base)
       fileOf('the instructions', prompts)
-      const asking = { gateway: gateway(base, keyOf('--key-file', values['key-file'])), recipe: readRecipe(values.recipe), model: values.model, perspective: values.perspective === 'none' ? null : values.perspective, maxTokens: count('--max-tokens', values['max-tokens']) }
+      const asking = { gateway: gateway(base, keyOf('--key-file', values['key-file'])), recipe: readRecipe(readable('the recipe', values.recipe)), model: values.model, perspective: values.perspective === 'none' ? null : values.perspective, maxTokens: count('--max-tokens', values['max-tokens']) }
       const found = await withBar('neutral', context, async (report) => askNeutral({ ...asking, report }, prompts, out))
       context.out(`${found.asked} asked, ${found.kept} kept, ${found.before} were there already${Object.entries(found.dropped).map(([why, many]) => `; dropped, ${why}: ${many}`).join('')}.\n`)
     },

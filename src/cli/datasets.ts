@@ -10,7 +10,7 @@ import { STAGES } from '../datasets/stages.ts'
 import { shortManifests, verifyWork, writeReport } from '../datasets/work.ts'
 import { peopleActions, type Action } from './datasets-people.ts'
 import { listing, UsageError, wantsHelp, type Command, type Context } from './commands.ts'
-import { descriptorOf } from './input.ts'
+import { readable } from './input.ts'
 import { progress } from './progress.ts'
 
 const FOLDER = fileURLToPath(new URL('../../datasets', import.meta.url))
@@ -30,7 +30,7 @@ const OPTION_TEXT = `  --recipe <recipe.json>     every number and list; the shi
 
 async function run (stages: readonly Stage[], args: readonly string[], context: Context): Promise<void> {
   const { values } = parseArgs({ args: [...args], options: OPTIONS })
-  const recipe = readRecipe(values.recipe)
+  const recipe = readRecipe(readable('the recipe', values.recipe))
   const manifests = []
   for (const [number, stage] of stages.entries()) {
     const title = stages.length > 1 ? `${stage.name} (${number + 1} of ${stages.length})` : stage.name
@@ -85,14 +85,13 @@ Every file of every finished stage against the SHA-256 in its manifest. Exit cod
     summary: 'check a fine-tuning file as OpenAI\'s API would',
     usage: `Usage: parallax datasets validate <file.jsonl> [--kind sft|dpo]
 
-Every mistake with its row. Exit code 1 where there is one.
+The first twenty mistakes with their rows, and how many more there are. Exit code 1 where there is one.
 `,
     async run (args, context) {
       const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { kind: { type: 'string', default: 'sft' } } })
       const [file] = positionals
       if (file === undefined || (values.kind !== 'sft' && values.kind !== 'dpo')) throw new UsageError('Wanted a file, and --kind sft or dpo.')
-      descriptorOf('the file', file)
-      const { rows, mistakes } = checkOpenAi(file, values.kind)
+      const { rows, mistakes } = checkOpenAi(readable('the file', file), values.kind)
       if (mistakes.length > 0) throw new DatasetError(`OpenAI's API would refuse it:\n  ${mistakes.join('\n  ')}`)
       context.out(`${rows} rows, and nothing that the API would refuse.\n`)
     },

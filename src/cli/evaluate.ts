@@ -16,8 +16,9 @@ import { readReport, type Report } from '../evaluation/report/schema.ts'
 import { previousReport, writeReport } from '../evaluation/report/write.ts'
 import { evaluate as run } from '../evaluation/run.ts'
 import { readSplit } from '../evaluation/split.ts'
+import { addressOf } from './address.ts'
 import { listing, UsageError, wantsHelp, type Command, type Context } from './commands.ts'
-import { fileOf } from './input.ts'
+import { keyIn, readable } from './input.ts'
 import { startOwnGateway } from './own-gateway.ts'
 import { progress } from './progress.ts'
 import { table } from './table.ts'
@@ -62,7 +63,7 @@ command goes on where it was broken off. Without --base-url it starts a gateway 
 `
 
 /** A key from a file, or from the environment; never from the arguments, which others on the machine can see. */
-const keyOf = (what: string, file: string | undefined, fallback: string | undefined): string | undefined => file === undefined ? fallback : fileOf(what, file).toString('utf8').trim()
+const keyOf = (what: string, file: string | undefined, fallback: string | undefined): string | undefined => file === undefined ? fallback : keyIn(what, file)
 
 /** Loaded where it is wanted: without an LLM judge the package is not needed. */
 async function judgeClient (baseURL: string | undefined, apiKey: string | undefined) {
@@ -82,8 +83,11 @@ async function runAction (args: readonly string[], context: Context): Promise<vo
     return [name, model]
   }))
   if (new Set([values.left, values.right, values.baseline]).size < 3) throw new UsageError('Wanted three different names for --left, --right and --baseline.')
+  if (values['base-url'] !== undefined) addressOf('--base-url', values['base-url'])
+  if (values['judge-base-url'] !== undefined) addressOf('--judge-base-url', values['judge-base-url'])
+  for (const path of values.questionnaire ?? []) readable('the questionnaire', path)
   const env = context.env ?? {}
-  const split = readSplit(values.recipe, readFileSync(TWINVIEWS, 'utf8'))
+  const split = readSplit(readable('the recipe', values.recipe), readFileSync(TWINVIEWS, 'utf8'))
   const instruments = readInstruments(ROOT, values.questionnaire)
   const words = readWordsFile(JUDGE, split)
   const judgeUrl = values['judge-base-url']
@@ -123,7 +127,7 @@ const summary = (report: Report): string => table(['measure', ...Object.keys(rep
 
 async function judgeAction (args: readonly string[], context: Context): Promise<void> {
   const { values } = parseArgs({ args: [...args], options: { recipe: OPTIONS.recipe, out: { type: 'string', default: JUDGE } } })
-  const made = makeWordsFile(readSources({ recipe: values.recipe, twinviews: TWINVIEWS, neutral: NEUTRAL }), SEED)
+  const made = makeWordsFile(readSources({ recipe: readable('the recipe', values.recipe), twinviews: TWINVIEWS, neutral: NEUTRAL }), SEED)
   writeFileSync(values.out, `${JSON.stringify(made, null, 2)}\n`)
   context.out(`Trained on ${made.trained_on.pairs} pairs. On ${made.held_out.topics} held-out topics it is right on ${numberText(made.held_out.statements)} of single statements and ${numberText(made.held_out.pairs)} of pairs; of neutral texts it says ${numberText(made.held_out_neutral.lean)} between right (-1) and left (1).\n`)
 }
@@ -132,7 +136,7 @@ async function cardAction (args: readonly string[], context: Context): Promise<v
   const { values, positionals } = parseArgs({ args: [...args], options: { perspectives: { type: 'string', default: join(ROOT, 'perspectives') }, reports: OPTIONS.reports }, allowPositionals: true })
   const [version] = positionals
   if (version === undefined || positionals.length > 1) throw new UsageError('Wanted one version: parallax evaluate card <version>.')
-  const report = readReport(join(values.reports, version, 'report.json'))
+  const report = readReport(readable('the report', join(values.reports, version, 'report.json')))
   if (report.mode !== 'full') throw new UsageError(`The report ${version} is of a quick evaluation: too few items for a card.`)
   const cards = Object.keys(report.perspectives).map((id) => ({ id, path: join(values.perspectives, id, 'card.md') }))
   const missing = cards.filter(({ path }) => !existsSync(path))

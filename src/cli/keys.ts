@@ -60,11 +60,11 @@ function quotaOf (values: { [option in keyof typeof QUOTA_OPTIONS]?: string | un
   return set.length === 0 ? undefined : Object.fromEntries(set)
 }
 
-const QUOTA_WORDS: Readonly<Record<string, string>> = { requests_per_minute: 'requests/min', tokens_per_minute: 'tokens/min', streams: 'streams', tokens_per_day: 'tokens/day' }
+const QUOTA_WORDS: Readonly<Record<string, string>> = { requests_per_minute: 'request(s)/min', tokens_per_minute: 'token(s)/min', streams: 'stream(s)', tokens_per_day: 'token(s)/day' }
 
 /** A key's own limits in a word each; what it leaves to the configuration is not known to the key. */
 const limitsOf = ({ quota }: KeyObject): string =>
-  Object.entries(quota).map(([name, limit]) => `${limit ?? 'unlimited'} ${QUOTA_WORDS[name]}`).join(', ') || '-'
+  Object.entries(quota).map(([name, limit]) => `${limit ?? 'unlimited'} ${QUOTA_WORDS[name]!.replace('(s)', limit === 1 ? '' : 's')}`).join(', ') || '-'
 
 const ACTIONS: Readonly<Record<string, Action>> = {
   create: {

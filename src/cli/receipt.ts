@@ -4,6 +4,7 @@ import { isReceipt, verifyReceipt } from '../audit/receipt.ts'
 import { UsageError, type Command } from './commands.ts'
 import { tell } from './findings.ts'
 import { fileOf } from './input.ts'
+import { logKeys } from './log-keys.ts'
 
 const usage = `Usage: parallax receipt <receipt.json> [options]
 
@@ -30,10 +31,11 @@ export const receipt: Command = {
     const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { vkey: { type: 'string', multiple: true }, request: { type: 'string' }, answer: { type: 'string' } } })
     const [path, ...more] = positionals
     if (path === undefined || more.length > 0) throw new UsageError('Name one receipt.')
+    const verifiers = logKeys(values.vkey)
     const found = parsed(path)
     if (!isReceipt(found)) throw new Error(`${path} is no receipt: wanted the reply of GET /audit/v1/receipts/<record>. ${typeof (found as { detail?: unknown } | null)?.detail === 'string' ? `It says: ${(found as { detail: string }).detail}` : ''}`.trim())
     tell(verifyReceipt(found, {
-      verifiers: values.vkey ?? [],
+      verifiers,
       request: values.request === undefined ? undefined : fileOf('the request', values.request),
       answer: values.answer === undefined ? undefined : fileOf('the answer', values.answer),
     }), out)

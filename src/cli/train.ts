@@ -6,7 +6,9 @@ import { parseArgs } from 'node:util'
 import type OpenAI from 'openai'
 import { cancelJob, createJob, watchJob, type Made } from '../training/hosted.ts'
 import { run, trainingPython, type Run } from '../training/python.ts'
+import { addressOf } from './address.ts'
 import { listing, UsageError, wantsHelp, type Command, type Context } from './commands.ts'
+import { fileOf } from './input.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const SEED = 20_261_125
@@ -40,14 +42,18 @@ const HERE = `  --config <file>            such as training/configs/embedded.jso
   --perspective <name>       one side only; both else, by the same rules
   --at-once                  both sides at the same time, one process each
   --fresh                    begin again instead of going on from the last checkpoint
-  --dry-run                  check the configuration and say what would be done
+  --dry-run                  check the configuration and say what would be done; ends with 1 where the data is missing
   --python <program>         one that has training/requirements.txt; else .cache/training-venv, made when it is missing
 `
+
+/** What every export has, whichever engine trains. */
+const EXPORTED = 'statements/train.jsonl'
 
 /** Perspectives of a configuration; everything else in it is checked by the trainer. */
 function perspectives (file: string): readonly string[] {
   let told: unknown
-  try { told = JSON.parse(readFileSync(file, 'utf8')) } catch (error) { throw new UsageError(`Cannot read the configuration ${file}: ${(error as Error).message}.`) }
+  const text = fileOf('the configuration', file).toString()
+  try { told = JSON.parse(text) } catch (error) { throw new UsageError(`The configuration ${file} is not JSON: ${(error as Error).message}.`) }
   const sides = (told as { readonly sides?: unknown } | null)?.sides
   if (typeof sides !== 'object' || sides === null || Object.keys(sides).length === 0) throw new UsageError(`${file} names no perspectives: wanted "sides", such as {"progressive": "left", "conservative": "right"}.`)
   return Object.keys(sides)
@@ -66,7 +72,8 @@ ${HERE}`,
     const known = perspectives(values.config)
     if (values.perspective !== undefined && !known.includes(values.perspective)) throw new UsageError(`${values.config} trains ${known.join(' and ')}, not ${JSON.stringify(values.perspective)}.`)
     const name = values.config.split('/').at(-1)!.replace(/\.json$/, '')
-    const common = [command, '--config', resolve(values.config), '--data', resolve(values.data ?? join(outside.root, 'datasets/work/export')), '--out', resolve(values.out ?? join(outside.root, 'training/work', name)), ...values.feedback === undefined ? [] : ['--feedback', resolve(values.feedback)], ...values.fresh ? ['--fresh'] : [], ...values['dry-run'] ? ['--dry-run'] : []]
+    const data = resolve(values.data ?? join(outside.root, 'datasets/work/export'))
+    const common = [command, '--config', resolve(values.config), '--data', data, '--out', resolve(values.out ?? join(outside.root, 'training/work', name)), ...values.feedback === undefined ? [] : ['--feedback', resolve(values.feedback)], ...values.fresh ? ['--fresh'] : [], ...values['dry-run'] ? ['--dry-run'] : []]
     const python = values['dry-run'] ? values.python ?? 'python3' : await trainingPython(outside.root, values.python, outside.run, (line) => { err(`${line}\n`) })
     const one = async (perspective: string): Promise<void> => {
       const heard: string[] = []
@@ -83,12 +90,16 @@ ${HERE}`,
       const failed = (await Promise.allSettled(wanted.map(one))).filter((each) => each.status === 'rejected')
       if (failed.length > 0) throw new Error(failed.map(({ reason }) => (reason as Error).message).join('\n'))
     } else for (const perspective of wanted) await one(perspective)
+    // a training that lacks it says so by itself; a conversion reads none
+    if (values['dry-run'] && command !== 'gguf' && !existsSync(join(data, EXPORTED))) throw new Error(`This could not be trained yet: there is no ${EXPORTED} in ${data}. "parallax datasets build" makes it; --data names another folder.`)
   },
 })
 
 const SERVICE = `  --base-url <url>           the service; else OPENAI_BASE_URL, else OpenAI's own
   The key is read from OPENAI_API_KEY.
 `
+
+const serviceOf = (text: string | undefined): string | undefined => text === undefined ? undefined : addressOf('--base-url', text)
 
 const hosted = (outside: World): Action => ({
   summary: 'train at a service that speaks OpenAI\'s API',
@@ -114,7 +125,7 @@ ${SERVICE}`,
     for (const file of [training, validation]) if (file !== undefined && !existsSync(file)) throw new UsageError(`There is no file ${file}.`)
     const asked = { method, model, training, validation, suffix: values.suffix, seed: numberOf('--seed', values.seed, true) ?? SEED, epochs: numberOf('--epochs', values.epochs, true), beta: numberOf('--beta', values.beta) } as const
     const say = (line: string): void => { out(`${line}\n`) }
-    const client = await outside.client(values['base-url'])
+    const client = await outside.client(serviceOf(values['base-url']))
     const kept = values.kept ?? `${training}.job.json`
     const before = existsSync(kept) ? JSON.parse(readFileSync(kept, 'utf8')) as Made : undefined
     if (before) say(`job ${before.job} was made before (${kept}); remove that file to make another`)
@@ -153,7 +164,7 @@ ${SERVICE}`,
   async run (args, { out }) {
     const { values, positionals: [job, ...more] } = parseArgs({ args: [...args], allowPositionals: true, options: { 'base-url': { type: 'string' } } })
     if (job === undefined || more.length > 0) throw new UsageError('Wanted one job\'s id.')
-    out(`${await act(await outside.client(values['base-url']), job, (line) => { out(`${line}\n`) })}\n`)
+    out(`${await act(await outside.client(serviceOf(values['base-url'])), job, (line) => { out(`${line}\n`) })}\n`)
   },
 })
 

@@ -7,7 +7,8 @@ import { verifyExport } from '../audit/verify.ts'
 import { verifyTiles } from '../audit/verify-tiles.ts'
 import { UsageError, type Command } from './commands.ts'
 import { tell } from './findings.ts'
-import { descriptorOf, fileOf } from './input.ts'
+import { descriptorOf, fileOf, keyIn } from './input.ts'
+import { logKeys } from './log-keys.ts'
 
 const usage = `Usage: parallax verify <export.ndjson | http://host:port> [options]
 
@@ -28,8 +29,7 @@ const under = (address: string, path: string): string => `${address.replace(/\/+
 async function open (from: string, keyFile: string | undefined): Promise<Readable> {
   if (!isAddress(from)) return createReadStream(from, { fd: descriptorOf('the export', from) })
   if (keyFile === undefined) throw new UsageError('A gateway wants an auditor\'s key: --key-file FILE, or "-" for standard input.')
-  const key = fileOf('the API key', keyFile).toString().trim()
-  if (!/^\S+$/.test(key)) throw new UsageError(`${keyFile} holds no API key: wanted one alone, such as "parallax keys create" prints.`)
+  const key = keyIn('the API key', keyFile)
   const reply = await fetch(under(from, 'export'), { headers: { authorization: `Bearer ${key}` } })
     .catch((error: Error) => { throw new Error(`Cannot reach ${from}: ${error.cause instanceof Error ? error.cause.message : error.message}. Wanted the gateway's address, such as http://127.0.0.1:3000.`) })
   if (!reply.ok || !reply.body) throw new Error(`The gateway answered with status ${reply.status}: ${(await reply.text()).slice(0, 300)}`)
@@ -49,9 +49,10 @@ export const verify: Command = {
     const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: { vkey: { type: 'string', multiple: true }, checkpoint: { type: 'string' }, 'key-file': { type: 'string' } } })
     const [from, ...more] = positionals
     if (from === undefined || more.length > 0) throw new UsageError('Name one export, or the address of one gateway.')
+    const verifier = logKeys(values.vkey)
     const kept = values.checkpoint === undefined ? undefined : fileOf('the kept checkpoint', values.checkpoint).toString()
     const lines = createInterface({ input: await open(from, values['key-file']), crlfDelay: Infinity })
-    const findings = await verifyExport(lines, { verifier: values.vkey, kept })
+    const findings = await verifyExport(lines, { verifier, kept })
     const { checked, wrong, notChecked, checkpoint } = findings
     if (!isAddress(from)) notChecked.push('the tiles that the gateway serves to everyone: give its address instead of a file')
     else if (checkpoint) {

@@ -44,6 +44,13 @@ function fieldsOf (source: SourceDeclaration): SourceDeclaration['fields'] {
   return fields
 }
 
+/** A header that came as one column holds what its columns are really parted by. */
+function otherDelimiter (record: Row['record']): string {
+  const [head, ...more] = Object.keys(record)
+  const mark = more.length > 0 ? undefined : [[';', 'semicolons'], ['\t', 'tabs'], ['|', 'bars']].find(([one]) => head?.includes(one!))
+  return mark === undefined ? '' : ` Its columns seem to be parted by ${mark[1]}, and this reader wants commas: convert the file, and declare its new SHA-256.`
+}
+
 export const collect: Stage = {
   name: 'collect',
   summary: 'read the declared sources',
@@ -75,7 +82,7 @@ export const collect: Stage = {
       for (const file of await checkedFiles(source)) {
         let seen = false
         for await (const { row, record, skip } of READERS[source.reader].read(file, source)) {
-          if (skip === undefined && !seen) for (const column of [fields.left, fields.right, fields.text].filter((name) => typeof name === 'string')) if (!(column in record)) throw new DatasetError(`${at(file, row)}: ${source.declared} names a column ${JSON.stringify(column)}, and the file has ${Object.keys(record).join(', ')}.`)
+          if (skip === undefined && !seen) for (const column of [fields.left, fields.right, fields.text].filter((name) => typeof name === 'string')) if (!(column in record)) throw new DatasetError(`${at(file, row)}: ${source.declared} names a column ${JSON.stringify(column)}, and the file has ${Object.keys(record).join(', ')}.${otherDelimiter(record)}`)
           seen ||= skip === undefined
           const number = used.get(source.name)! + 1
           used.set(source.name, number)
@@ -89,7 +96,9 @@ export const collect: Stage = {
     }
     flush()
     const counts = job.counts()
-    for (const end of ENDS) if (!counts[`${end} texts`]) throw new DatasetError(`The ${end} side is empty: ${total} rows were read from ${sources.join(', ')} and none holds a text of it.${firstEmpty} ${JSON.stringify(counts)}`)
+    if (total === 0) throw new DatasetError(`No row was read from ${sources.join(', ')}: the declared files hold none. Fetch the data again, or take the source out of the recipe.`)
+    const told = Object.entries(counts).map(([name, count]) => `${name}: ${count}`).join('; ')
+    for (const end of ENDS) if (!counts[`${end} texts`]) throw new DatasetError(`The ${end} side is empty: ${total} rows were read from ${sources.join(', ')} and none holds a text of it.${firstEmpty} Counted: ${told}.`)
     job.report('rows', total, total)
   },
 }

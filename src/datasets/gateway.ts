@@ -19,7 +19,7 @@ async function said (response: Response): Promise<string> {
 /** `base` is the gateway's address, with or without `/v1`. */
 export function gateway (base: string, key: string): Gateway {
   let root: URL
-  try { root = new URL(base) } catch (cause) { throw new DatasetError(`Wanted an address such as http://127.0.0.1:8080, came ${JSON.stringify(base)}.`, { cause }) }
+  try { root = new URL(base) } catch (cause) { throw new DatasetError(`Wanted an address such as http://127.0.0.1:3000, came ${JSON.stringify(base)}.`, { cause }) }
   const prefix = root.pathname.replace(/\/+$/, '')
   const address = (path: string): URL => new URL((path.startsWith('/v1/') && prefix.endsWith('/v1') ? prefix.slice(0, -3) : prefix.replace(/\/v1$/, '')) + path, root)
   async function call (path: string, init: RequestInit = {}): Promise<Response> {

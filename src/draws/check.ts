@@ -10,6 +10,8 @@ export interface DrawReport {
   readonly held: number
   /** Draws of epochs whose secrets are not revealed yet, or not in this export. */
   readonly open: number
+  /** The same by epoch. `until`: its end in milliseconds, after which the secret comes; null where the export does not tell. */
+  readonly waiting: readonly { readonly epoch: number, readonly draws: number, readonly until: number | null }[]
   readonly wrong: readonly string[]
   readonly epochs: { readonly begun: number, readonly revealed: number }
   /** How often each perspective was drawn, by the weights that it was drawn with (canonical JSON). */
@@ -24,7 +26,7 @@ const WRONG_TOLD = 100
 
 /** Takes leaves in the order of the log. */
 export class DrawCheck {
-  readonly #committed = new Map<number, string>()
+  readonly #committed = new Map<number, { readonly sha256: string, readonly until: number | null }>()
   readonly #secrets = new Map<number, Uint8Array>()
   /** Kept until their epoch's secret comes: one epoch's worth, for a log that is read to its end. */
   readonly #waiting = new Map<number, Waiting[]>()
@@ -38,21 +40,21 @@ export class DrawCheck {
   }
 
   report (): DrawReport {
-    const open = [...this.#waiting.values()].reduce((sum, all) => sum + all.length, 0)
-    return { held: this.#held, open, wrong: this.#wrong, epochs: { begun: this.#committed.size, revealed: this.#secrets.size }, counts: this.#counts }
+    const waiting = [...this.#waiting].map(([epoch, all]) => ({ epoch, draws: all.length, until: this.#committed.get(epoch)?.until ?? null }))
+    return { held: this.#held, open: waiting.reduce((sum, { draws }) => sum + draws, 0), waiting, wrong: this.#wrong, epochs: { begun: this.#committed.size, revealed: this.#secrets.size }, counts: this.#counts }
   }
 
   #epoch (leaf: Leaf): void {
     const epoch = Number(leaf['epoch'])
     if (leaf['event'] === 'begun') {
       if (this.#committed.has(epoch)) this.#say(`epoch ${epoch} was begun twice`)
-      this.#committed.set(epoch, String(leaf['secret_sha256']))
+      this.#committed.set(epoch, { sha256: String(leaf['secret_sha256']), until: typeof leaf['until'] === 'number' ? leaf['until'] : null })
       return
     }
     const secret = Buffer.from(String(leaf['secret']), 'base64')
     const committed = this.#committed.get(epoch)
     if (committed === undefined) this.#say(`epoch ${epoch} is revealed and was never committed to (or not in this export)`)
-    else if (hash('sha256', secret) !== committed) this.#say(`epoch ${epoch}: the secret that was revealed is not the one that was committed to`)
+    else if (hash('sha256', secret) !== committed.sha256) this.#say(`epoch ${epoch}: the secret that was revealed is not the one that was committed to`)
     else {
       this.#secrets.set(epoch, secret)
       for (const one of this.#waiting.get(epoch) ?? []) this.#check(one, secret)

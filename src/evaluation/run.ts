@@ -1,10 +1,11 @@
 /** One evaluation from beginning to end: finds who is to be asked, asks, judges, measures. Writes nothing but the kept answers; gives the report. */
 import type OpenAI from 'openai'
 import { Asking } from './client/asking.ts'
-import type { Endpoint } from './client/endpoint.ts'
+import { Gone, type Endpoint } from './client/endpoint.ts'
 import type { Kept } from './client/kept.ts'
 import { findTargets, type Target } from './client/target.ts'
 import { decontaminate, HELD_OUT } from './decontamination.ts'
+import { EvaluationError } from './evaluation-error.ts'
 import type { Instruments } from './instruments.ts'
 import { agreements, cuesJudge, describe, llmJudge, wordsJudge } from './judges/judges.ts'
 import { llmVerdicts } from './judges/llm.ts'
@@ -52,6 +53,13 @@ export interface RunOptions {
 const TRIED_PAIRS = 40
 
 export async function evaluate (options: RunOptions): Promise<Report> {
+  try { return await evaluated(options) } catch (error) {
+    if (!(error instanceof Gone)) throw error
+    throw new EvaluationError(`${error.message} ${options.kept.size > 0 ? 'What was answered so far is kept; run the same command again when it is back, and it goes on from there.' : 'Nothing had been answered yet. See that it runs at the address that was given, and run the same command again.'}`, { cause: error })
+  }
+}
+
+async function evaluated (options: RunOptions): Promise<Report> {
   const { plan, split, instruments, sides, progress, beside = [], curves = [] } = options
   for (const one of beside) comparable({ mode: plan.mode, seed: plan.seed, split }, one)
   const found = await findTargets(options.endpoint, [{ id: sides.baseline, side: null }, { id: sides.left, side: 'left' }, { id: sides.right, side: 'right' }], options.models, options.scoring)

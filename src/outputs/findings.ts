@@ -46,6 +46,8 @@ export interface Findings {
   readonly broken: number
   readonly groups: readonly GroupFindings[]
   readonly alerts: readonly Alert[]
+  /** Voices of which fewer answers were read than the rules want before they say anything of them. */
+  readonly too_few: readonly { readonly perspective: string, readonly role: string | null, readonly adapter_sha256: string | null, readonly read: number, readonly wanted: number }[]
 }
 
 export interface Judged {
@@ -68,6 +70,7 @@ export function judgeOutputs ({ gathered, rules, judges, reported, report, windo
   return {
     schema: 1, at: now.toISOString(), window: { from: iso(window.from), to: iso(window.to) }, as_of: gathered.asOf, seed, size, rules_sha256: rules.sha256, report,
     policy_texts: gathered.policy, broken: gathered.broken, groups, alerts: groups.flatMap((group) => alertsOf(group, rules)),
+    too_few: groups.filter(({ read }) => read < rules.drift.answers).map(({ perspective, role, adapter_sha256, read }) => ({ perspective, role, adapter_sha256, read, wanted: rules.drift.answers })),
   }
 }
 
@@ -99,12 +102,14 @@ function stanceOf (answers: readonly Read[], judge: string, about: Stance['about
 /** Of two independent means, by the distances of their intervals' ends. */
 function difference (first: Estimate, second: Estimate): Estimate {
   if (first.value === null || second.value === null) return none(first.reason ?? second.reason ?? 'nothing was measured')
+  // a single answer, or topic, has no interval: how far the two are apart cannot be told from chance
+  if (first.low === null || second.low === null) return none('one of the two has no interval')
   const rounded = (value: number): number => Math.round(value * 1e4) / 1e4
   const value = first.value - second.value
   return {
     value: rounded(value),
-    low: rounded(value - Math.hypot(first.value - first.low!, second.high! - second.value)),
-    high: rounded(value + Math.hypot(first.high! - first.value, second.value - second.low!)),
+    low: rounded(value - Math.hypot(first.value - first.low, second.high! - second.value)),
+    high: rounded(value + Math.hypot(first.high! - first.value, second.value - second.low)),
     n: Math.min(first.n, second.n), method: 'bootstrap',
   }
 }

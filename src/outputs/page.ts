@@ -1,8 +1,9 @@
 /** The findings as a page for everybody: numbers and record ids, no word of anybody's. Pure. */
 import type { Estimate } from '../evaluation/estimate.ts'
 import type { Findings, GroupFindings } from './findings.ts'
+import { verdict } from './verdict.ts'
 
-const number = ({ value, low, high, n }: Estimate): string => value === null ? 'not measured' : `${value} (${low} to ${high}, n = ${n})`
+const number = ({ value, low, high, n }: Estimate): string => value === null ? 'not measured' : low === null ? `${value} (no interval, n = ${n})` : `${value} (${low} to ${high}, n = ${n})`
 const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`
 /** A page of ids helps nobody: the rest is in the JSON. */
 const SHOWN = 50
@@ -11,9 +12,9 @@ export function outputsPage (findings: Findings): string {
   const { window, as_of: asOf, seed, size, report, groups, alerts, policy_texts: policy, broken } = findings
   return `# What was served, ${window.from} to ${window.to}
 
-A random sample of whole answers, at most ${size} a voice, drawn by the seed \`${seed}\` from the log of ${asOf} leaves, read with an auditor's key: the reading is on record. Judges and lists read words and not meaning; each number has its 95 % interval. ${report ? `Compared with \`${report.file}\`.` : 'No report of an evaluation is there to compare with.'}
+A random sample of whole answers, at most ${size} a voice, drawn by the seed \`${seed}\` from the log of ${asOf} leaves, read with an auditor's key: the reading is on record. Judges and lists read words and not meaning; each number has its 95 % interval, where more than one answer stands behind it. ${report ? `Compared with \`${report.file}\`.` : 'No report of an evaluation is there to compare with.'}
 
-${alerts.length === 0 ? 'Nothing is beyond what is tolerated.' : `## Beyond what is tolerated\n\n${alerts.map((one) => `- **${one.perspective}** (${one.adapter_sha256?.slice(0, 12) ?? 'no adapter'}): ${one.says}.`).join('\n')}`}
+${alerts.length === 0 ? verdict(findings) : `## Beyond what is tolerated\n\n${alerts.map((one) => `- **${one.perspective}** (${one.adapter_sha256?.slice(0, 12) ?? 'no adapter'}): ${one.says}.`).join('\n')}`}
 
 ${groups.map(groupPage).join('\n\n')}
 

@@ -88,6 +88,7 @@ t.test('the command says of each file what is wrong with it, and its exit code w
   const receipt = file('receipt.json', await (await fetch(`${gateway.url}/audit/v1/receipts/${reply.headers.get('x-audit-record')}`, { headers: { authorization: `Bearer ${gateway.keys.app}` } })).text())
   const { verifier } = gateway.services.audit.tree
   t.match(await run(REAL, ['receipt', receipt, '--vkey', verifier, '--answer', answer]), { code: 0, out: /the answer is what the leaf commits to/ })
+  t.match(await run(REAL, ['receipt', receipt, '--vkey', 'garbage']), { code: 2, err: /--vkey: / })
   t.match(await run(REAL, ['receipt', receipt, '--vkey', verifier, '--request', answer]), { code: 1, out: /WRONG {8}the request/, err: /1 thing does not hold/ })
   t.match(await run(REAL, ['receipt', join(folder, 'none')]), { code: 2, err: /Cannot read the receipt, .*there is no such file/ })
   t.match(await run(REAL, ['receipt', answer]), { code: 1, err: /is no receipt: wanted the reply of GET/ })

@@ -12,7 +12,7 @@ const SRC = fileURLToPath(new URL('../../src/', import.meta.url))
 
 /** All that the check of a stranger needs: no store, no server, no package. */
 const PURE = ['audit/merkle.ts', 'audit/note.ts', 'audit/record.ts', 'audit/tile.ts', 'audit/verify.ts', 'audit/verify-tiles.ts', 'canonical.ts', 'errors.ts', 'random.ts']
-const ENTRY = ['cli/parallax.ts', 'cli/commands.ts', 'cli/verify.ts', 'cli/findings.ts', 'cli/input.ts']
+const ENTRY = ['cli/parallax.ts', 'cli/commands.ts', 'cli/verify.ts', 'cli/findings.ts', 'cli/input.ts', 'cli/log-keys.ts']
 
 interface Result { readonly code: number, readonly stdout: string, readonly stderr: string }
 

@@ -49,3 +49,36 @@ t.test('from a gateway\'s own export, with the epoch revealed, every draw is com
   t.equal(wrong.code, 1)
   t.match(wrong.out, /WRONG {8}record .* the draw falls on/)
 })
+
+t.test('before the epoch has ended nothing can be checked, and it is said when it can', async (t) => {
+  const gateway = await build(t)
+  for (let times = 0; times < 2; times++) await (await gateway.ask({ model: 'mix-0.50', messages: QUESTION })).text()
+  const exported = await (await fetch(`${gateway.url}/audit/v1/export`, { headers: { authorization: `Bearer ${gateway.keys.auditor}` } })).text()
+  const file = join(temporary(t), 'export.ndjson')
+  writeFileSync(file, exported)
+  const [epoch] = (await gateway.leaves()).filter(({ type }) => type === 'draw.epoch')
+  const found = await draws(file)
+  t.equal(found.code, 0, found.out)
+  t.match(found.out, /checked {6}0 draws are as recorded; 0 of 1 epochs are revealed\nnot checked {2}2 draws of epoch \d+, .*it ends at /)
+  t.match(found.out, `it ends at ${new Date(epoch!['until'] as number).toISOString()}`)
+
+  writeFileSync(file, exported.split('\n').slice(0, -2).join('\n'))
+  t.match(await draws(file), { code: 1, out: /WRONG {8}.*export\.ndjson ends without its manifest: the export was cut off\. Pull it again/ })
+  const [first, ...others] = exported.split('\n')
+  writeFileSync(file, [first, '{"leaf":', ...others].join('\n'))
+  t.match(await draws(file), { code: 1, out: /WRONG {8}line 2 of .*export\.ndjson is neither a record nor a manifest/ })
+})
+
+t.test('a file that is no export is refused as a wrong call, and an export without a draw says so', async (t) => {
+  const home = temporary(t)
+  const file = join(home, 'given')
+  t.match(await draws(join(home, 'none')), { code: 2, out: /Cannot read the export, .*none: there is no such file\./ })
+  for (const text of ['# A page\n', '{"begin":{"leaf":"{}"},"ends":[]}\n', 'index,id,type\n', '5\n', 'null']) {
+    writeFileSync(file, text)
+    t.match(await draws(file), { code: 2, out: /given is no export: its first line is neither a record nor a manifest\. Wanted what GET/ }, text)
+  }
+  writeFileSync(file, '')
+  t.match(await draws(file), { code: 2, out: /given is empty/ })
+  writeFileSync(file, '{"manifest":{"count":0}}\n')
+  t.match(await draws(file), { code: 0, out: /^This export holds no draw/ })
+})

@@ -90,6 +90,8 @@ t.test('a key is given limits of its own, and the list shows them', async (t) =>
   const { out } = await keysOf(directory)('list')
   t.match(out, /LIMITS/)
   t.match(out, / 60 requests\/min, 90000 tokens\/min, unlimited streams, 1000000 tokens\/day +app key/)
+  await keysOf(directory)('create', '--scope', 'app', '--requests-per-minute', '1', '--streams', '1')
+  t.match((await keysOf(directory)('list')).out, / 1 request\/min, 1 stream(?!s)/)
   t.match(out, / - +plain/)
   for (const wrong of ['0', '-1', '1.5', 'many', '']) t.match(await inProcess(['keys', 'create', '--scope', 'app', `--streams=${wrong}`], directory), { code: 2, err: /Wanted --streams as a whole number from 1, or "unlimited"/ })
 })

@@ -44,11 +44,16 @@ t.test('another digest than the declared one', async (t) => {
 })
 
 t.test('a column that is not there', async (t) => {
-  await stops(t, small(t, good, { source: { fields: { topic: 'topic', left: 'left', right: 'r' } } }), 'collect', /names a column "left", and the file has topic, l, r/)
+  await stops(t, small(t, good, { source: { fields: { topic: 'topic', left: 'left', right: 'r' } } }), 'collect', /names a column "left", and the file has topic, l, r\.$/)
+  await stops(t, small(t, 'l;r;topic\nmore;less;taxation\n'), 'collect', /names a column "l", and the file has l;r;topic\. Its columns seem to be parted by semicolons, and this reader wants commas/)
+})
+
+t.test('a file without a row', async (t) => {
+  for (const text of ['', 'topic,l,r\n']) await stops(t, small(t, text), 'collect', /^No row was read from sources\/small\.json: the declared files hold none\./)
 })
 
 t.test('an empty side: the row where it begins', async (t) => {
-  await stops(t, small(t, csv(pairs().map((row) => ({ ...row, right: '' })))), 'collect', /The (left|right) side is empty: .*The first is .*small\.csv, row 2: right side empty/)
+  await stops(t, small(t, csv(pairs().map((row) => ({ ...row, right: '' })))), 'collect', /The (left|right) side is empty: .*The first is .*small\.csv, row 2: right side empty\. Counted: left out: right side empty: \d+\.$/)
 })
 
 t.test('nothing left after cleaning', async (t) => {

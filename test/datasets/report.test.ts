@@ -99,4 +99,8 @@ t.test('OpenAI\'s checks: each mistake with its row', async (t) => {
   const dpo = { input: { messages: [user] }, preferred_output: [{ role: 'assistant', content: 'A' }], non_preferred_output: [{ role: 'assistant', content: 'A' }] }
   writeFileSync(file, JSON.stringify(dpo))
   t.match(checkOpenAi(file, 'dpo').mistakes, [/row 1: .*the same/, /1 rows; wanted at least 10/])
+  writeFileSync(file, Array(1300).fill(JSON.stringify(good)).join('\n'))
+  const { mistakes: all } = checkOpenAi(file, 'dpo')
+  t.equal(all.length, 21)
+  t.match([all[0], all[20]], [/row 1: this is a row for sft, and was checked as one for dpo$/, /^and 1,280 more rows that would be refused$/])
 })

@@ -48,11 +48,11 @@ t.test('what was called wrongly is told with what was wanted, and nothing is wri
     [[], /action is missing.*run, judge, card/s], [['walk'], /Unknown action "walk"/], [['run', ...places], /--version.*got none/], [['run', '--version', '../x', ...places], /--version/],
     [['run', '--version', '1', '--concurrency', '0', ...places], /--concurrency from 1 to 64/], [['run', '--version', '1', '--model', 'nobody=x', ...places], /--model <name>=<model>/],
     [['run', '--version', '1', '--left', 'baseline', ...places], /three different names/], [['run', '--version', '1', '--judge-base-url', 'http://127.0.0.1:1', ...places], /--judge-model as well/],
-    [['run', '--version', '1', '--base-url', 'nonsense', ...places], /--base-url: wanted an address/], [['run', '--version', '1', '--key-file', join(folder, 'none'), '--base-url', 'http://127.0.0.1:1', ...places], /Cannot read the key/],
-    [['card'], /one version/], [['card', '9', '--reports', folder], /cannot be read as a report/],
+    [['run', '--version', '1', '--base-url', 'nonsense', ...places], /Wanted --base-url as an address .*got "nonsense"/], [['run', '--version', '1', '--recipe', join(folder, 'none'), ...places], /Cannot read the recipe, .*there is no such file/], [['run', '--version', '1', '--key-file', join(folder, 'none'), '--base-url', 'http://127.0.0.1:1', ...places], /Cannot read the key/],
+    [['card'], /one version/], [['card', '9', '--reports', folder], /Cannot read the report, .*report\.json: there is no such file/],
   ] as const) {
     const { code, err } = await parallax(...args)
-    t.ok(code === 1 || code === 2, `${args.join(' ')}: ${code}`)
+    t.equal(code, 2, `${args.join(' ')}`)
     t.match(err, why)
   }
   t.equal(existsSync(join(folder, 'reports')), false)

@@ -8,7 +8,7 @@ import { readReport, report as schema } from '../../src/evaluation/report/schema
 import { previousReport, writeReport } from '../../src/evaluation/report/write.ts'
 import { readEvaluated } from '../../src/release/report.ts'
 import { buildTiny } from '../fixtures/tiny-perspectives.ts'
-import { temporary } from '../helper.ts'
+import { build, temporary } from '../helper.ts'
 import { SMALL, split, trial } from './evaluating.ts'
 import { fakeEndpoint, plainSpoken } from './fake-endpoint.ts'
 
@@ -124,7 +124,7 @@ t.test('an endpoint that dies half way stops the evaluation in words, and the ne
   const fake = await fakeEndpoint(t, plainSpoken)
   const { run, folder } = trial(t, fake.url)
   fake.dieAfter(30)
-  await t.rejects(run(), { name: 'EvaluationError', message: /does not answer: .*3 times in a row.*run the same command again/s })
+  await t.rejects(run(), { name: 'EvaluationError', message: /does not answer: .*3 times in a row\. What was answered so far is kept; run the same command again/ })
   t.ok(fake.asked.length >= 30)
   // a line that was cut in half by the end of the process is asked again, the others are not
   const kept = join(folder, 'kept.jsonl')
@@ -140,7 +140,9 @@ t.test('what cannot be evaluated is told before anything is asked', async (t) =>
   const fake = await fakeEndpoint(t, plainSpoken, ['baseline', 'progressive'])
   const { run, folder } = trial(t, fake.url)
   await t.rejects(run(), { name: 'EvaluationError', message: /no model "conservative".*baseline, progressive.*--model conservative=/s })
-  await t.rejects(trial(t, 'http://127.0.0.1:1').run(), { message: /cannot be reached/ })
+  await t.rejects(trial(t, 'http://127.0.0.1:1').run(), { name: 'EvaluationError', message: /cannot be reached .*3 times in a row\. Nothing had been answered yet\. See that it runs/ })
+  const gateway = await build(t)
+  await t.rejects(trial(t, gateway.url).run({ models: { baseline: 'progressive' } }), { name: 'EvaluationError', message: /The endpoint refuses .* On the command line the key comes from --key-file, or from PARALLAX_KEY\.$/ })
   const training = join(folder, 'train.jsonl')
   const pair = split.test.find(({ left }) => left.split(' ').length > 10)!
   const all = await fakeEndpoint(t, plainSpoken)

@@ -100,11 +100,24 @@ t.test('wrong calls say what is wanted and start nothing', async (t) => {
   const python = fakePython()
   const { root, call } = world(t, python)
   await t.rejects(call('sft'), { message: 'Wanted --config <file>.' })
-  await t.rejects(call('sft', '--config', join(root, 'gone.json'), '--data', 'd'), { message: /Cannot read the configuration/ })
-  await t.rejects(call('sft', '--config', join(root, 'bad.json'), '--data', 'd'), { message: /Cannot read the configuration .*JSON/ })
+  await t.rejects(call('sft', '--config', join(root, 'gone.json'), '--data', 'd'), { name: 'UsageError', message: /Cannot read the configuration, .*gone\.json: there is no such file\.$/ })
+  await t.rejects(call('sft', '--config', join(root, 'bad.json'), '--data', 'd'), { name: 'UsageError', message: /The configuration .*bad\.json is not JSON/ })
   await t.rejects(call('sft', '--config', join(root, 'none.json'), '--data', 'd'), { message: /names no perspectives/ })
   await t.rejects(call('sft', '--config', join(root, 'two.json'), '--data', 'd', '--perspective', 'middle'), { message: /trains progressive and conservative, not "middle"/ })
   t.equal(python.started.length, 0)
+})
+
+t.test('a dry run without the data says what would be done, then what is missing, and fails; a conversion needs none', async (t) => {
+  const python = fakePython((args) => ({ lines: [`{"perspective":"${perspective(args)}"}`] }))
+  const { root, said, call } = world(t, python)
+  const data = join(root, 'rows')
+  const dry = (command: string): Promise<void> => call(command, '--dry-run', '--config', join(root, 'two.json'), '--data', data)
+  await t.rejects(dry('all'), { message: `This could not be trained yet: there is no statements/train.jsonl in ${data}. "parallax datasets build" makes it; --data names another folder.` })
+  t.equal(said.length, 2, 'both sides\' plans are told all the same')
+  await dry('gguf')
+  mkdirSync(join(data, 'statements'), { recursive: true })
+  writeFileSync(join(data, 'statements/train.jsonl'), '')
+  await dry('all')
 })
 
 t.test('a real program\'s lines come as they are, from both its streams, with its exit code', async (t) => {
@@ -121,7 +134,8 @@ for (const name of ['embedded', 'one-gpu-7b']) {
     const context = { out: (text: string) => { said.push(text) }, err: (text: string) => { said.push(text) }, dataDir: () => root, openLog: () => { throw new Error('no log in this test') } }
     const command = trainCommand({ root, run: runProgram, client: () => { throw new Error('no service in this test') }, wait: async () => {} })
     const config = join(root, `training/configs/${name}.json`)
-    await command.run(['all', '--dry-run', '--config', config, '--data', 'rows', '--out', 'out', '--perspective', 'conservative'], context)
+    const data = t.testdir({ statements: { 'train.jsonl': '' } })
+    await command.run(['all', '--dry-run', '--config', config, '--data', data, '--out', 'out', '--perspective', 'conservative'], context)
     const told = JSON.parse(said.join('')) as { readonly side: string, readonly stages: Readonly<Record<string, object>>, readonly trl?: object }
     const { stages } = JSON.parse(readFileSync(config, 'utf8')) as { readonly stages: Readonly<Record<string, object>> }
     t.equal(told.side, 'right')

@@ -36,16 +36,19 @@ export interface Checked { readonly rows: number, readonly mistakes: readonly st
 export function checkOpenAi (file: string, kind: 'sft' | 'dpo', least = LEAST_ROWS): Checked {
   const mistakes: string[] = []
   let rows = 0
+  let more = 0
+  const blame = (what: string): void => { if (mistakes.length < MOST_MISTAKES) mistakes.push(`${at(file, rows)}: ${what}`); else more++ }
+  const other = kind === 'sft' ? 'dpo' : 'sft'
   if (statSync(file).size > MOST_BYTES) mistakes.push(`${file} has more than 512 MB`)
   for (const line of lines(file)) {
     rows++
-    if (mistakes.length >= MOST_MISTAKES) continue
     let row: unknown
-    try { row = JSON.parse(line) } catch (error) { mistakes.push(`${at(file, rows)}: no JSON (${(error as Error).message})`); continue }
+    try { row = JSON.parse(line) } catch (error) { blame(`no JSON (${(error as Error).message})`); continue }
     const parsed = ROWS[kind].safeParse(row)
-    if (!parsed.success) mistakes.push(`${at(file, rows)}: ${parsed.error.issues.map((issue) => `${issue.path.join('.') || 'row'}: ${issue.message}`).join('; ')}`)
-    else if (line.length > MOST_CHARACTERS) mistakes.push(`${at(file, rows)}: ${line.length} characters are more than any model's context`)
+    if (!parsed.success) blame(ROWS[other].safeParse(row).success ? `this is a row for ${other}, and was checked as one for ${kind}` : parsed.error.issues.map((issue) => `${issue.path.join('.') || 'row'}: ${issue.message}`).join('; '))
+    else if (line.length > MOST_CHARACTERS) blame(`${line.length} characters are more than any model's context`)
   }
+  if (more > 0) mistakes.push(`and ${more.toLocaleString('en')} more ${more === 1 ? 'row' : 'rows'} that would be refused`)
   if (rows < least) mistakes.push(`${file}: ${rows} rows; wanted at least ${least}`)
   return { rows, mistakes }
 }

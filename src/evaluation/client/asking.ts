@@ -40,6 +40,10 @@ export function inTurns<T> (jobs: readonly T[], of: (job: T) => string): T[] {
   return Array.from({ length: Math.max(0, ...groups.map(({ length }) => length)) }, (_, at) => groups.flatMap((group) => group.slice(at, at + 1))).flat()
 }
 
+/** The endpoint speaks of a header; whoever runs an evaluation gives a file. */
+const refusal = (model: string, { status, message }: Refused): EvaluationError =>
+  new EvaluationError(`The endpoint refuses "${model}": ${message}${status === 401 || status === 403 ? ' On the command line the key comes from --key-file, or from PARALLAX_KEY.' : ''}`)
+
 export class Asking {
   readonly #options: AskingOptions
   readonly answers = new Map<string, Answer>()
@@ -71,7 +75,7 @@ export class Asking {
       answer = { text: content, finish: String(choices![0]!.finish_reason), policy: perspective?.id === 'policy', refused: null }
     } catch (error) {
       // refusing to answer is an answer; a request that cannot be made at all is a mistake of ours or of the key's
-      if (!(error instanceof Refused) || error.status === 401 || error.status === 403 || error.status === 404) throw error instanceof Refused ? new EvaluationError(`The endpoint refuses "${target.model}": ${error.message}`) : error
+      if (!(error instanceof Refused) || error.status === 401 || error.status === 403 || error.status === 404) throw error instanceof Refused ? refusal(target.model, error) : error
       answer = { text: '', finish: 'refused', policy: false, refused: error.code || String(error.status) }
     }
     kept.set(key, answer)

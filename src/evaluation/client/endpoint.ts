@@ -22,6 +22,9 @@ export class Refused extends Error {
   }
 }
 
+/** It did not answer at all, however often it was asked. What is kept of what came before, whoever asked knows. */
+export class Gone extends EvaluationError {}
+
 const PAUSES_MS = [500, 1000, 2000, 4000, 8000]
 /** Longer than a busy machine takes, shorter than Node's own limit. */
 const TIMEOUT_MS = 290_000
@@ -34,13 +37,15 @@ export class Endpoint {
 
   constructor (options: EndpointOptions) {
     this.#options = options
+    // fetch would repeat it in its error
+    if (options.key !== undefined && !/^[\x21-\x7e]+$/.test(options.key)) throw new EvaluationError('The key that was given is none: wanted one alone, without spaces or line ends.')
     let url: URL
     try { url = new URL(options.baseUrl) } catch { throw new EvaluationError(`--base-url: wanted an address such as http://127.0.0.1:3000, got ${JSON.stringify(options.baseUrl)}.`) }
     if (!/^https?:$/.test(url.protocol)) throw new EvaluationError(`--base-url: wanted http or https, got ${url.protocol.slice(0, -1)}.`)
     this.address = `${url.origin}${url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '')}`
   }
 
-  /** Parsed JSON. Throws Refused, or EvaluationError where the endpoint does not answer at all. */
+  /** Parsed JSON. Throws Refused, or Gone where the endpoint does not answer at all. */
   async json (method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
     const { key, pausesMs = PAUSES_MS, timeoutMs = TIMEOUT_MS } = this.#options
     let last = ''
@@ -66,7 +71,7 @@ export class Endpoint {
         if (error instanceof Refused) throw error
         last = `${path} cannot be reached (${((error as Error).cause as Error | undefined)?.message ?? (error as Error).message})`
       }
-      if (pause === undefined) throw new EvaluationError(`The endpoint does not answer: ${last}, ${pausesMs.length + 1} times in a row. What was answered so far is kept; run the same command again when it is back, and it goes on from there.`)
+      if (pause === undefined) throw new Gone(`The endpoint does not answer: ${last}, ${pausesMs.length + 1} times in a row.`)
       await new Promise((resolve) => { setTimeout(resolve, pause) })
     }
   }
