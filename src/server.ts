@@ -69,14 +69,20 @@ async function start (config: Config): Promise<void> {
 }
 
 /** Says who can answer, once that is known; a model that is missing is no reason not to run. */
-async function report ({ engine, experts, unserved, perspectives }: Services): Promise<void> {
+async function report ({ config, engine, experts, unserved, perspectives }: Services): Promise<void> {
   for (const [id, reason] of unserved) say(`The perspective "${id}" cannot answer: ${reason}`)
-  if (!engine) return
+  const labels = (remote: boolean): string => perspectives.list().filter(({ id }) => (config.experts[id] !== undefined) === remote && experts.get(id)?.availability().ok).map(({ label }) => label).join(', ')
+  // nobody has asked it yet: whether it is there shows with the first question
+  const elsewhere = labels(true) && ` ${labels(true)}: by endpoints of your configuration, which are first asked when somebody asks; /readyz says how they do.`
+  if (!engine) {
+    if (elsewhere) say(`Ready.${elsewhere}`)
+    return
+  }
   await engine.ready().then(
     () => {
       const { unusable = {} } = engine.state()
       for (const [id, reason] of Object.entries(unusable)) say(`The perspective "${id}" cannot answer: ${reason}`)
-      say(`Ready: ${perspectives.list().filter((one) => experts.get(one.id)?.availability().ok).map((one) => one.label).join(', ')} can answer.`)
+      say(`Ready: ${labels(false)} can answer.${elsewhere}`)
     },
     () => { say(`The embedded engine cannot answer: ${engine.state().reason ?? 'no reason known'}`) })
 }

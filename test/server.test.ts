@@ -46,6 +46,7 @@ t.test('the first start on this machine makes keys that nobody else can read, an
   const keys = keysIn(dataDir)
   t.equal(statSync(join(dataDir, 'keys.json')).mode & 0o777, 0o600)
   await until(() => gateway.out().includes('"baseline" cannot answer'))
+  t.match(await until(() => /^Ready.*$/m.exec(gateway.out())?.[0]), /^Ready\. Progressive, Conservative: by endpoints of your configuration, which are first asked when somebody asks/, 'of an endpoint nobody has asked it is not said that it can answer')
   for (const key of Object.values(keys)) t.notMatch(gateway.out() + gateway.err(), new RegExp(key))
   t.match(gateway.out(), /universal healthcare/)
   t.equal((await ask(gateway.url, keys.app, { model: 'progressive' })).status, 200)
