@@ -87,6 +87,44 @@ t.test('bodies that cannot be used are refused with the member at fault, on reco
   await stillServes(t, gateway)
 })
 
+t.test('a choice in the wrong place is refused with the place that is right, for nothing would be made of it', async (t) => {
+  const gateway = await build(t)
+  const cases: [object, string, RegExp][] = [
+    [{ model: 'both', summary: true }, 'summary', /belongs inside "perspective".+\{"id": "both", "summary": true\}/],
+    [{ model: 'mix-0.5', sticky: 'x', seed: 7 }, 'sticky', /belongs inside "perspective"/],
+    [{ model: 'conservative', weights: { A: 1, B: 1 } }, 'weights', /belongs inside "perspective"/],
+    [{ model: 'progressive', mixture: 'blend' }, 'mixture', /belongs inside "perspective"/],
+    [{ model: 'progressive', Perspective: 'conservative' }, 'Perspective', /"perspective", in lower case/],
+  ]
+  for (const [members, param, words] of cases) t.match((await refused(t, await gateway.ask({ messages: QUESTION, ...members }), 400, 'invalid_request', param)).message, words)
+  for (const members of [{ model: 'progressive', sticky: null }, { model: 'conservative', top_k: 5, safe_prompt: true }]) t.equal((await gateway.ask({ messages: QUESTION, ...members })).status, 200, 'the rest is the expert\'s')
+})
+
+t.test('who shall answer is said once: of two members of one name none is chosen', async (t) => {
+  const gateway = await build(t)
+  const messages = JSON.stringify(QUESTION)
+  for (const [body, param] of [
+    [`{"model":"parallax","perspective":"progressive","perspective":"conservative","messages":${messages}}`, 'perspective'],
+    [`{"model" : "conservative","messages":${messages},\n"model"\t:"progressive"}`, 'model'],
+  ] as const) t.match((await refused(t, await gateway.ask(body), 400, 'invalid_request', param)).message, /more than once/)
+  const elsewhere = [{ role: 'system', content: 'the words "model": and "perspective"' }, { role: 'user', content: 'perspective', name: 'model' }]
+  for (const model of ['progressive', 'conservative']) {
+    t.equal((await gateway.ask({ model, perspective: model, messages: elsewhere, metadata: { model: '\\"', perspective: [{ model: 'model', perspective: 'model' }] } })).status, 200, 'words and members elsewhere are nobody\'s choice')
+  }
+})
+
+t.test('a refusal says what was wanted of each member, and which all are at fault', async (t) => {
+  const gateway = await build(t)
+  const cases: [object, RegExp][] = [
+    [{ messages: QUESTION, perspective: 'progressive' }, /^"model" cannot be used: it is missing. Send .+"parallax" beside a "perspective"\.$/],
+    [{}, /^"model" cannot be used: .+ Nor can "messages": it is missing\.$/],
+    [{ ...ok, stop: 5 }, /^"stop" cannot be used: wanted a text, or a list of at most 16/],
+    [{ ...ok, messages: [{ role: 'user', content: 5 }] }, /"messages.0.content" cannot be used: wanted text, or a list/],
+    [{ ...ok, messages: Array.from({ length: 9 }, () => ({ role: 'user', content: '' })) }, /Nor can "messages.5.content": .+ \(And 3 more\.\)$/],
+  ]
+  for (const [body, words] of cases) t.match((await refused(t, await gateway.ask(body), 400, 'invalid_request')).message, words)
+})
+
 t.test('invalid UTF-8 is refused, not repaired, and the record holds the bytes as they came', async (t) => {
   const gateway = await build(t)
   const bytes = Buffer.concat([Buffer.from('{"model":"A","messages":[{"role":"user","content":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}]}')])
