@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { build, QUESTION, until, type Built } from '../helper.ts'
 
@@ -27,9 +28,10 @@ async function refused (t: any, reply: Response, status: number, code: string, p
 t.test('no key and a wrong key are told apart, cost no record, and nothing is forwarded', async (t) => {
   const gateway = await build(t)
   const before = gateway.services.audit.size()
-  for (const authorization of ['', 'Bearer', 'Bearer plx_', 'Bearer sk-123', `Basic ${gateway.keys.app}`, `Bearer ${gateway.keys.app.slice(0, -1)}`, `Bearer ${'x'.repeat(500)}`]) {
+  for (const authorization of ['', 'Bearer', 'Bearer plx_', 'Bearer sk-123', `Basic ${gateway.keys.app}`, gateway.keys.app, `Bearer ${gateway.keys.app.slice(0, -1)}`, `Bearer ${'x'.repeat(500)}`]) {
     const error = await refused(t, await gateway.ask(ok, { authorization }), 401, 'invalid_api_key')
-    t.notMatch(error.message, /sk-123/)
+    t.notMatch(error.message, /sk-123|plx_[0-9A-Za-z]/)
+    t.match(error.message, /^Bearer \S/.test(authorization) ? /is not valid here/ : authorization === '' ? /No API key came/ : /has to be "Bearer", a space, and the key/)
   }
   const bare = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify(ok), headers: { 'content-type': 'application/json' } })
   t.equal(bare.headers.get('www-authenticate'), 'Bearer realm="parallax"')
@@ -133,6 +135,31 @@ t.test('invalid UTF-8 is refused, not repaired, and the record holds the bytes a
   await refused(t, reply, 400, 'invalid_encoding')
   t.equal(record.payload.base64, bytes.toString('base64'))
   t.equal(record.payload.text, null)
+})
+
+t.test('a member that no request may have is named, and so is a mark that nobody sees', async (t) => {
+  const gateway = await build(t)
+  const messages = JSON.stringify(QUESTION)
+  const cases: [string, RegExp][] = [
+    [`{"model":"parallax","perspective":{"weights":{"__proto__":1,"progressive":1}},"messages":${messages}}`, /the member "perspective\.weights\.__proto__"/],
+    [`{"model":"parallax","perspective":{"weights":{"\\u005f_proto__":1,"conservative":1}},"messages":${messages}}`, /the member "perspective\.weights\.__proto__"/],
+    [`{"model":"A","messages":[{"role":"user","content":"x","constructor":{"prototype":1}}]}`, /the member "messages\.0\.constructor\.prototype"/],
+    [`{"model":"A","messages":${'['.repeat(200_000)}{"__proto__":1}${']'.repeat(200_000)}}`, /the member "messages\.0\.0/],
+    [`{"model":"A","__proto__":`, /not JSON that can be used: Unexpected end/],
+    [`\uFEFF${JSON.stringify(ok)}`, /begins with a byte order mark/],
+  ]
+  for (const [body, words] of cases) t.match((await refused(t, await gateway.ask(body), 400, 'invalid_json')).message, words)
+  await stillServes(t, gateway)
+})
+
+t.test('a compressed body is refused as that, whatever is in it', async (t) => {
+  const gateway = await build(t)
+  for (const body of [gzipSync(JSON.stringify(ok)), JSON.stringify(ok)]) {
+    const reply = await gateway.ask(body, { 'content-encoding': 'gzip' })
+    t.equal(reply.headers.get('accept-encoding'), 'identity')
+    t.match((await refused(t, reply, 415, 'unsupported_media_type')).message, /"Content-Encoding: gzip".+Send the JSON as it is/)
+  }
+  t.equal((await gateway.ask(ok, { 'content-encoding': 'identity' })).status, 200)
 })
 
 t.test('a body of 20 MB is refused, as is one that is not JSON by its type', async (t) => {
