@@ -13,7 +13,7 @@ export default plugin(async (app: FastifyInstance) => {
   app.setErrorHandler(async (thrown, request, reply) => {
     // nobody is there to be told; the record was closed by whoever noticed
     if (thrown instanceof ReaderGone) return reply.code(499).send('')
-    const error = await onRecord(asParallaxError(thrown, config.limits.bodyBytes), request)
+    const error = await onRecord(asParallaxError(thrown, config.limits.bodyBytes, { querystring: request.query, params: request.params }), request)
     log(request, error)
     const { status, headers, body } = errorReply(error, request.url, request.id)
     return reply.code(status).headers(headers).send(body)

@@ -50,7 +50,7 @@ export function makeFeedback ({ store, audit, clock = Date.now, everyMs = EVERY_
 
   async function answered (tenant: string, said: Saying<Judged>): Promise<Saying<Answer>> {
     if (said.kind === 'rating') return { ...said, about: await answerOf(audit, tenant, said.about) }
-    return { ...said, preferred: await answerOf(audit, tenant, said.preferred), over: await answerOf(audit, tenant, said.over) }
+    return { ...said, preferred: await answerOf(audit, tenant, said.preferred, 'preferred'), over: await answerOf(audit, tenant, said.over, 'over') }
   }
 
   /** Lets go of what of these is about a transcript that is gone; true where something was. */
