@@ -40,6 +40,7 @@ export const ERRORS = {
   model_not_found: kind(404, 'not_found_error'),
   record_not_found: kind(404, 'not_found_error'),
   not_found: kind(404, 'not_found_error'),
+  method_not_allowed: kind(405, 'invalid_request_error'),
   // what stands in the way of an erasure
   record_held: kind(409, 'conflict_error'),
   record_open: kind(409, 'conflict_error', 'info', true),

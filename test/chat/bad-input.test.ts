@@ -239,5 +239,10 @@ t.test('paths that do not exist are not found, in the shape of their part of the
   const problem = await fetch(`${gateway.url}/nothing`)
   t.equal(problem.status, 404)
   t.match(problem.headers.get('content-type'), /problem\+json/)
-  t.equal((await fetch(`${gateway.url}/v1/chat/completions`)).status, 404, 'GET of a POST route')
+  t.match((await (await fetch(`${gateway.url}/`)).json() as any).detail, /\/docs/)
+  for (const [method, path, allow] of [['GET', '/v1/chat/completions', 'POST'], ['PUT', '/v1/models/progressive', 'GET, HEAD'], ['POST', '/audit/v1/log/tile/0/000', 'GET, HEAD'], ['PATCH', '/admin/v1/keys/k_x', 'DELETE']] as const) {
+    const reply = await fetch(`${gateway.url}${path}?q=1`, { method })
+    t.match([reply.status, reply.headers.get('allow')], [405, allow], `${method} ${path}`)
+    t.match(JSON.stringify(await reply.json()), new RegExp(`method_not_allowed`))
+  }
 })

@@ -94,9 +94,16 @@ t.test('transcripts are the auditor\'s: an app\'s and an admin\'s key are refuse
       const reply = await read(gateway, path, key)
       t.equal(reply.status, 403, path)
       t.match(await reply.json(), { code: 'insufficient_scope', status: 403 })
+      t.match((await gateway.leaves()).at(-1), { type: 'access.refused', id: reply.headers.get('x-audit-record'), error: 'insufficient_scope', http_status: 403, method: 'GET', route: path.replace(/01900000.*/, ':id') }, 'that it was tried is on record')
     }
     t.equal((await fetch(`${gateway.url}${path}`)).status, 401)
   }
+  const { key, tenant } = gateway.services.keys.find(gateway.keys.app)!
+  const posted = await fetch(`${gateway.url}/admin/v1/keys`, { method: 'POST', headers: { authorization: `Bearer ${gateway.keys.app}`, 'content-type': 'application/json' }, body: '{"scopes":["auditor"]}' })
+  t.match((await gateway.leaves()).at(-1), { type: 'access.refused', id: posted.headers.get('x-audit-record'), key, tenant, method: 'POST', route: '/admin/v1/keys' })
+  t.equal((await gateway.audit(`/audit/v1/records/${posted.headers.get('x-audit-record')}`)).payload.state, 'none')
+  const found = await gateway.audit('/audit/v1/records?type=access.refused')
+  t.equal(found.data.length, 7)
 })
 
 t.test('a bad query is a problem that names the member', async (t) => {
