@@ -23,6 +23,13 @@ function sameText (one: string, other: string): boolean {
   return different === 0
 }
 
+/** Never the header's own words: they may be a key. */
+function whyNot (header: string | undefined): string {
+  if (header === undefined || header === '') return 'No API key came with the request. Send it as "Authorization: Bearer plx_…".'
+  if (!/^Bearer +\S/i.test(header)) return 'The header "Authorization" has to be "Bearer", a space, and the key: "Authorization: Bearer plx_…". What came has another form.'
+  return 'This API key is not valid here: it is malformed, unknown, expired or revoked.'
+}
+
 const LOOPBACK = new Set(['127.0.0.1', '::1', '::ffff:127.0.0.1'])
 
 export default plugin(async (app: FastifyInstance) => {
@@ -44,9 +51,7 @@ export default plugin(async (app: FastifyInstance) => {
     // over the control socket a key still says more than the socket: an auditor's reads transcripts, the local administrator does not
     const caller = request.headers.authorization === undefined && isControl(request.raw) ? LOCAL_ADMIN : bearer(request.headers.authorization, request.raw.socket)
     if (!caller) {
-      return done(new ParallaxError('invalid_api_key', request.headers.authorization === undefined
-        ? 'No API key came with the request. Send it as "Authorization: Bearer plx_…".'
-        : 'This API key is not valid here: it is malformed, unknown, expired or revoked.'))
+      return done(new ParallaxError('invalid_api_key', whyNot(request.headers.authorization)))
     }
     request.caller = caller
     if (!config.scope || !caller.scopes.has(config.scope)) {

@@ -167,6 +167,9 @@ const VARIABLES: Record<string, { path: [string, ...string[]], read: 'text' | 'n
 /** Beside those: what has no member in the settings, or a rule of its own. */
 const SINGLE = ['PARALLAX_CONFIG', 'PARALLAX_ANCHOR_FILE', 'PARALLAX_KEK']
 
+/** A number or a flag that cannot be read stays text, and the schema would say of it that it is none. */
+const WANTED = { text: 'wanted a text', number: 'wanted a number', list: 'wanted a list, with commas', flag: 'wanted true or false' } as const
+
 function readValue (text: string, read: 'text' | 'number' | 'list' | 'flag'): unknown {
   if (read === 'list') return text.split(',').map((part) => part.trim()).filter((part) => part !== '')
   // an unreadable number stays text, so that the schema names what came
@@ -225,8 +228,10 @@ export function loadConfig (env: Readonly<Record<string, string | undefined>>, r
   const parsed = schema.safeParse(input)
   for (const issue of parsed.error?.issues ?? []) {
     const path = issue.path.join('.')
-    const where = setBy.get(path) ?? `${file ?? 'configuration'}: ${path || '(whole file)'}`
-    problems.push(`${where}: ${issue.message}`)
+    const variable = setBy.get(path)
+    problems.push(variable === undefined
+      ? `${file ?? 'configuration'}: ${path || '(whole file)'}: ${issue.message}`
+      : `${variable}: ${issue.code === 'invalid_type' ? WANTED[VARIABLES[variable]!.read] : issue.message}; it is ${JSON.stringify(env[variable]!.slice(0, 80))}`)
   }
   problems.push(...unknownVariables(env, [...Object.keys(VARIABLES), ...SINGLE], input))
   const settings = parsed.data

@@ -40,6 +40,7 @@ export const ERRORS = {
   model_not_found: kind(404, 'not_found_error'),
   record_not_found: kind(404, 'not_found_error'),
   not_found: kind(404, 'not_found_error'),
+  method_not_allowed: kind(405, 'invalid_request_error'),
   // what stands in the way of an erasure
   record_held: kind(409, 'conflict_error'),
   record_open: kind(409, 'conflict_error', 'info', true),
@@ -48,7 +49,7 @@ export const ERRORS = {
   idempotency_in_flight: kind(409, 'conflict_error', 'info', true),
   idempotency_unavailable: kind(503, 'server_error', 'error', true),
   // what the caller may not have now
-  only_if_cached: kind(504, 'invalid_request_error'),
+  only_if_cached: kind(504, 'not_found_error'),
   rate_limit_exceeded: kind(429, 'rate_limit_error', 'info', true),
   request_exceeds_quota: kind(429, 'rate_limit_error'),
   limits_unavailable: kind(503, 'server_error', 'error', true),

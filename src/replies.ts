@@ -14,19 +14,28 @@ const FRAMEWORK: Record<string, { code: ErrorCode, message: (limit: number) => s
   FST_ERR_ASYNC_CONSTRAINT: { code: 'not_found', message: () => 'There is nothing at this address.' },
 }
 
-interface ValidationIssue { readonly instancePath?: string, readonly message?: string }
+interface ValidationIssue { readonly instancePath?: string, readonly message?: string, readonly params?: { readonly keys?: readonly string[] } }
 interface Thrown { readonly code?: unknown, readonly validation?: readonly ValidationIssue[], readonly validationContext?: string }
 
+/** The texts of an address, which a schema may have read as something else: where one is refused, it is told as it came. */
+export interface Address { readonly querystring: unknown, readonly params: unknown }
+
+function cameAs (param: string, context: string | undefined, address: Address | undefined): string {
+  if (context !== 'querystring' && context !== 'params') return ''
+  const text = (address?.[context] as Record<string, unknown> | undefined)?.[param]
+  return typeof text === 'string' ? `; it is ${JSON.stringify(text.slice(0, 60))}` : ''
+}
+
 /** What was thrown as one of our errors. An unknown one becomes `internal_error`, whose message tells nothing of the cause. */
-export function asParallaxError (thrown: unknown, bodyLimit: number): ParallaxError {
+export function asParallaxError (thrown: unknown, bodyLimit: number, address?: Address): ParallaxError {
   if (thrown instanceof ParallaxError) return thrown
   const { code, validation, validationContext } = (thrown ?? {}) as Thrown
   const known = typeof code === 'string' ? FRAMEWORK[code] : undefined
   if (known) return new ParallaxError(known.code, known.message(bodyLimit), { cause: thrown })
   if (validation?.[0]) {
-    const { instancePath = '', message = 'is not valid' } = validation[0]
+    const { instancePath = '', message = 'is not valid', params } = validation[0]
     const param = instancePath.replace(/^\//, '').replaceAll('/', '.')
-    return new ParallaxError('invalid_request', `${validationContext ?? 'request'}${param ? `, "${param}"` : ''}: ${message}.`, { param: param.split('.')[0] || null, cause: thrown })
+    return new ParallaxError('invalid_request', `${validationContext ?? 'request'}${param ? `, "${param}"` : ''}: ${message}${cameAs(param, validationContext, address)}.`, { param: param.split('.')[0] || params?.keys?.[0] || null, cause: thrown })
   }
   return new ParallaxError('internal_error', 'The gateway failed. The operator can find the cause in its log under the request id.', { cause: thrown })
 }

@@ -32,7 +32,7 @@ t.test('every mistake is reported at once, each with the variable or member that
   const file = join(temporary(t), 'parallax.json')
   writeFileSync(file, JSON.stringify({ colour: 'red', experts: { progressive: { wire: 'openai', baseUrl: 'ftp://x', model: '' } } }))
   const found = problems({ PARALLAX_CONFIG: file, PORT: 'eighty', LOG_LEVEL: 'loud', PARALLAX_ENGINE_THREADS: '-1' })
-  for (const word of [/^PORT: .*number/, /^LOG_LEVEL: /, /^PARALLAX_ENGINE_THREADS: /, /experts\.progressive\.baseUrl: .*http/, /experts\.progressive\.model/, /colour/]) {
+  for (const word of [/^PORT: wanted a number; it is "eighty"$/, /^LOG_LEVEL: /, /^PARALLAX_ENGINE_THREADS: /, /experts\.progressive\.baseUrl: .*http/, /experts\.progressive\.model/, /colour/]) {
     t.ok(found.some((line) => word.test(line)), `${word} in:\n${found.join('\n')}`)
   }
 })

@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { CONSENT } from '../../src/feedback/consent.ts'
 import type { Speaker } from '../../src/feedback/feedback.ts'
 import { feedbackBody, feedbackObject, fromWire, PAGE, toWire } from '../../src/feedback/wire.ts'
+import { queryOf, wholeNumber } from '../../src/query.ts'
 
 const config = { scope: 'app' } as const
 const tags = ['feedback']
@@ -47,7 +48,7 @@ export default async function routes (plain: FastifyInstance): Promise<void> {
     config,
     schema: {
       tags, security, summary: 'What was said by one\'s own tenant', description: 'Newest first. Go on with "after" set to "next".',
-      querystring: z.object({ after: z.uuid().optional(), limit: z.coerce.number().int().min(1).max(PAGE).default(20) }),
+      querystring: queryOf({ after: z.uuid().toLowerCase().optional(), limit: wholeNumber().min(1).max(PAGE).default(20) }),
       response: { 200: z.object({ object: z.literal('list'), data: z.array(feedbackObject), has_more: z.boolean(), next: z.string().nullable() }) },
     },
   }, async (request, reply) => {
@@ -62,7 +63,7 @@ export default async function routes (plain: FastifyInstance): Promise<void> {
     config,
     schema: {
       tags, security, summary: 'Withdraw what was said', description: 'The row and its comment are removed, and no later training uses it. That it was withdrawn is on record.',
-      params: z.object({ id: z.uuid() }),
+      params: z.object({ id: z.uuid().toLowerCase() }),
       response: { 200: z.object({ id: z.string(), object: z.literal('feedback.deleted'), deleted: z.literal(true) }) },
     },
   }, async (request, reply) => {

@@ -6,7 +6,7 @@ import { ParallaxError } from '../../src/errors.ts'
 import { asServed } from '../../src/perspectives/as-served.ts'
 import type { Perspective } from '../../src/perspectives/perspective.ts'
 import type { Registry } from '../../src/perspectives/registry.ts'
-import { named, NEUTRAL_MODEL } from '../../src/router/name.ts'
+import { hintOf, named, NEUTRAL_MODEL } from '../../src/router/name.ts'
 
 const model = z.object({
   id: z.string(), object: z.literal('model'), created: z.number(), owned_by: z.string(),
@@ -47,7 +47,7 @@ export default async function models (plain: FastifyInstance): Promise<void> {
     schema: { tags: ['perspectives'], summary: 'One model name', description: 'Any name that a request may give as its model, mixtures of any share included.', params: z.object({ id: z.string() }), response: { 200: model } },
   }, async (request) => {
     const { id } = request.params
-    if (!askable(id, perspectives)) throw new ParallaxError('model_not_found', `The model ${JSON.stringify(id.slice(0, 60))} does not exist. There are: ${all().map((one) => one.id).join(', ')}.`, { param: 'model' })
+    if (!askable(id, perspectives)) throw new ParallaxError('model_not_found', `The model ${JSON.stringify(id.slice(0, 60))} does not exist. There are: ${all().map((one) => one.id).join(', ')}.${hintOf(id, perspectives)}`, { param: 'model' })
     return described(id, perspectives.find(id) ?? null)
   })
 }

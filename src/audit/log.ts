@@ -9,7 +9,7 @@ import type { Tile } from './tile.ts'
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined }
 
 export const LEAF_TYPES = [
-  'completion.begin', 'completion.end', 'completion.late', 'completion.refused', 'feedback', 'audit.read', 'erasure',
+  'completion.begin', 'completion.end', 'completion.late', 'completion.refused', 'feedback', 'audit.read', 'access.refused', 'erasure',
   'payload.expired', 'hold.set', 'hold.lifted', 'kek.rotated', 'draw.epoch', 'key.created', 'key.revoked',
   'config.changed', 'model.loaded', 'release.accepted', 'release.refused', 'log.start', 'log.stop', 'log.restored', 'log.rekeyed', 'clock.anomaly',
 ] as const

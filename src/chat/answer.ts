@@ -24,6 +24,7 @@ import { answerAgain, keptDisclosure } from './again.ts'
 import { CacheStatus } from './cache-status.ts'
 import { makeCaster, type Cast } from './cast.ts'
 import { SpokenBefore } from './context.ts'
+import { refuseNamedTwice } from './named-twice.ts'
 import { perform } from './performance.ts'
 import { conversationOf, endUser, parseChatRequest, type ChatRequest } from './request.ts'
 import { fixedSpeech } from './speech.ts'
@@ -104,10 +105,15 @@ export function makeChat (rooms: ChatRooms): Chat {
   const begun = new Set<Promise<void>>()
   let brokenOff = false
 
+  function read ({ body, raw }: ChatCall): ChatRequest {
+    refuseNamedTwice(raw)
+    return parseChatRequest(body, config.limits)
+  }
+
   const answer = (call: ChatCall): Promise<ChatReply> => call.idempotencyKey === undefined ? answerNew(call) : answerOnce(call, call.idempotencyKey)
 
   async function answerOnce (call: ChatCall, key: string): Promise<ChatReply> {
-    const request = parseChatRequest(call.body, config.limits)
+    const request = read(call)
     const { told, caller } = call
     const claim = await rooms.idempotency.claim(caller.tenant, checkIdempotencyKey(key), fingerprintOf(call.body, call.perspectiveHeader)).catch(async (refusal: unknown) => {
       // a refusal is a record: a flood of them has to meet the limits too
@@ -128,7 +134,7 @@ export function makeChat (rooms: ChatRooms): Chat {
     await admission.settle(0)
   }
 
-  async function answerNew (call: ChatCall, request = parseChatRequest(call.body, config.limits)): Promise<ChatReply> {
+  async function answerNew (call: ChatCall, request = read(call)): Promise<ChatReply> {
     const { told, caller, work } = call
     const chosen = route({ body: request.perspective, header: call.perspectiveHeader, model: request.model, keyDefault: caller.defaultPerspective }, rooms.perspectives)
     const ruling = rooms.policy.rule(conversationOf(request), new Date())
@@ -144,7 +150,7 @@ export function makeChat (rooms: ChatRooms): Chat {
         ? fixed(ruling, disclosePolicy(told.asked, ruling))
         : await cast(chosen, { caller, requestId: call.requestId, request, wish, cacheStatus: (fate, choice) => { cacheStatus.add(fate, choice) } })
       told.disclosure = players.disclosure
-      if (!ruling && wish.onlyIfCached && (players.summary || !players.voices.every(({ speech }) => speech.ready))) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer and there is none.')
+      if (!ruling && wish.onlyIfCached && (players.summary || !players.voices.every(({ speech }) => speech.ready))) throw new ParallaxError('only_if_cached', 'The request allows only a cached answer ("Cache-Control: only-if-cached") and there is none. Ask without "only-if-cached" for a new one.')
       // nobody can speak: told as the refusal that it is
       const [first] = players.voices
       if (first?.speech.silent && players.voices.every(({ speech }) => speech.silent)) throw first.speech.silent

@@ -2,8 +2,8 @@
 import { cacheStatus, type Fate } from '../cache/cache-status.ts'
 
 const FAR = ['hit', 'miss', 'request', 'bypass']
-/** Another's call is nearer than one's own. */
-const distance = (fate: Fate): number => 'hit' in fate ? 0 : FAR.indexOf(fate.fwd) - (fate.collapsed ? 0.5 : 0)
+/** Another's call is nearer than one's own, and one that is kept than one that is not. */
+const distance = (fate: Fate): number => 'hit' in fate ? 0 : FAR.indexOf(fate.fwd) - (fate.collapsed ? 0.5 : 0) - (fate.stored ? 0.25 : 0)
 
 export class CacheStatus {
   readonly #told: { cacheStatus?: string }
@@ -17,9 +17,9 @@ export class CacheStatus {
     this.#told.cacheStatus = cacheStatus([...this.#fates.values()].reduce((far, one) => distance(one) > distance(far) ? one : far))
   }
 
-  /** The one voice's answer is kept now. */
-  stored (): void {
-    const fate = this.#fates.get(0)
-    if (fate && 'fwd' in fate) this.add({ ...fate, stored: true })
+  /** A voice's answer is kept now. */
+  stored (choice = 0): void {
+    const fate = this.#fates.get(choice)
+    if (fate && 'fwd' in fate) this.add({ ...fate, stored: true }, choice)
   }
 }

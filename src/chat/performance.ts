@@ -52,7 +52,7 @@ export function perform (job: Performance): { readonly reply: Promise<ChatReply>
   const { origin } = audit.tree
   const timer = setTimeout(() => work.abort(new ParallaxError('expert_timeout', `The answer took longer than ${limits.totalMs} ms.`)), limits.totalMs)
   timer.unref()
-  const sides: SideBySide | null = all.length > 1 ? { cast: job.cast, exchange, frame, origin, signal: work.signal, told, explain, whenSaid: job.whenSaid } : null
+  const sides: SideBySide | null = all.length > 1 ? { cast: job.cast, exchange, frame, origin, signal: work.signal, told, cacheStatus: job.cacheStatus, explain, whenSaid: job.whenSaid } : null
   /** A stream goes on when its reply has left. */
   let relayed: Promise<void> | undefined
   const reply = speak()

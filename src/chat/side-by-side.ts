@@ -7,6 +7,7 @@ import { ParallaxError } from '../errors.ts'
 import type { Wire } from '../experts/expert.ts'
 import { saidTokens } from '../limits/estimate.ts'
 import type { Told } from './answer.ts'
+import type { CacheStatus } from './cache-status.ts'
 import type { Cast, Voice } from './cast.ts'
 import { choicesOf, textOf, tokensOf, withMember, type Frame } from './completion.ts'
 import { brokenStatus, endFields, receiptMember } from './exchange.ts'
@@ -21,6 +22,7 @@ export interface SideBySide {
   readonly origin: string
   readonly signal: AbortSignal
   readonly told: Pick<Told, 'tokens' | 'guessed' | 'failed' | 'firstChunkMs'>
+  readonly cacheStatus: Pick<CacheStatus, 'stored'>
   readonly explain: (error: unknown) => unknown
   /** Given each voice's text once it is on record. */
   readonly whenSaid: (voice: Voice, text: string) => void
@@ -100,7 +102,7 @@ export async function answerSideBySide (job: SideBySide): Promise<string> {
     const text = JSON.stringify({ ...first, index: voice.choice, perspective: voice.disclosure.member, audit: undefined, error: undefined })
     const tokens = whole.spent ? tokensOf(whole.completion['usage']) : [0, 0] as const
     const receipt = await exchange.end({ choice: voice.choice, status: 'complete', answer: Buffer.from(text), fields: endFields({ disclosure: voice.disclosure, tokens, finish: [String(first?.finish_reason)], source: whole.source, joined: whole.joined }) })
-    whole.keep(receipt.record)
+    if (whole.keep(receipt.record)) job.cacheStatus.stored(voice.choice)
     job.whenSaid(voice, textOf(whole.completion))
     return { ...whole, voice, text, receipt, tokens }
   }

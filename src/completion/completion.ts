@@ -32,7 +32,7 @@ export class Gathered {
     if (chunk['usage']) this.#usage = chunk['usage']
     for (const { index = 0, delta = {}, finish_reason: reason, logprobs } of choicesOf(chunk)) {
       let choice = this.#choices.get(index)
-      if (!choice) this.#choices.set(index, choice = { message: { role: 'assistant', content: null }, logprobs: null, finish_reason: null })
+      if (!choice) this.#choices.set(index, choice = { message: { role: 'assistant', content: null, refusal: null }, logprobs: null, finish_reason: null })
       mergeDelta(choice.message, delta)
       if (reason) choice.finish_reason = reason
       if (typeof logprobs === 'object' && logprobs !== null) {

@@ -27,7 +27,7 @@ const part = z.object({ type: z.literal('text'), text: z.string() })
 
 // a role becomes part of the template's own text, control tokens and all: only these
 const role = z.enum(['system', 'developer', 'user', 'assistant', 'tool'])
-export const message = z.looseObject({ role, content: z.union([z.string(), z.array(part)]).nullish() })
+export const message = z.looseObject({ role, content: z.union([z.string(), z.array(part)], 'wanted text, or a list of parts of the type "text": this model reads nothing else').nullish() })
   .refine(({ role: speaker, content }) => speaker === 'assistant' || (content !== null && content !== undefined), { path: ['content'], error: 'a text is required for every role but "assistant"' })
 export const lora = z.array(z.object({ id: z.int().min(0), scale: z.number().min(0).max(2) }))
   .refine((list) => new Set(list.map(({ id }) => id)).size === list.length, { error: 'an adapter is named twice' })
@@ -45,7 +45,7 @@ const request = z.looseObject({
   top_k: z.int().min(0).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   seed: z.int().nullish(),
-  stop: z.union([z.string(), z.array(z.string()).max(STOPS)]).nullish(),
+  stop: z.union([z.string(), z.array(z.string()).max(STOPS)], `wanted a text, or a list of at most ${STOPS}`).nullish(),
   frequency_penalty: penalty.nullish(),
   presence_penalty: penalty.nullish(),
   repeat_penalty: z.number().positive().max(10).nullish(),

@@ -32,7 +32,7 @@ export class Transport {
     this.#limits = options.limits
     this.#path = url.pathname.replace(/\/+$/, '')
     this.server = `${options.socketPath ?? url.origin}${this.#path}`
-    this.#secrets = [options.apiKey ?? '', url.host, url.hostname].filter((part) => part !== '')
+    this.#secrets = [options.apiKey ?? '', ...(options.socketPath === undefined ? addresses(url) : [])].filter((part) => part !== '')
     // built from configuration alone: no header of the caller's is ever forwarded
     this.#headers = { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...(options.apiKey && { authorization: `Bearer ${options.apiKey}` }) }
     this.#pool = new Pool(url.origin, {
@@ -91,3 +91,6 @@ export class Transport {
     return { path: this.#at(below), method, headers: this.#headers, ...(method === 'POST' && { body: JSON.stringify(body) }) } as const
   }
 }
+
+/** How a message can give a server away. A host of one plain word, such as "engine" or "model", is only a word where no port follows. */
+const addresses = ({ host, hostname }: URL): string[] => [host, hostname].filter((one) => /[.:]/.test(one))

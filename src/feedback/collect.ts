@@ -50,7 +50,7 @@ export function makeFeedback ({ store, audit, clock = Date.now, everyMs = EVERY_
 
   async function answered (tenant: string, said: Saying<Named>): Promise<Saying<Answer>> {
     if (said.kind === 'rating') return { ...said, about: await answerOf(audit, tenant, said.about) }
-    const [preferred, over] = [await answerOf(audit, tenant, said.preferred), await answerOf(audit, tenant, said.over)]
+    const [preferred, over] = [await answerOf(audit, tenant, said.preferred, 'preferred'), await answerOf(audit, tenant, said.over, 'over')]
     if (nameOf(preferred) === nameOf(over)) throw new ParallaxError('invalid_request', '"over": wanted another answer than "preferred"', { param: 'over' })
     return { ...said, preferred, over }
   }

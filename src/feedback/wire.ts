@@ -9,13 +9,13 @@ const HIGHEST_CHOICE = 127
 export const PAGE = 100
 
 const choice = z.int('wanted the number of a choice').min(0).max(HIGHEST_CHOICE)
-const answer = z.strictObject({ record: z.uuid(), choice: choice.optional() })
+const answer = z.strictObject({ record: z.uuid().toLowerCase(), choice: choice.optional() })
 const either = z.union([choice, answer], 'wanted the number of a choice, or {"record", "choice"}')
 
 const missing = (context: z.RefinementCtx, message: string, path: string[] = []): void => { context.addIssue({ code: 'custom', message, path }) }
 
 export const feedbackBody = z.strictObject({
-  record: z.uuid().optional().describe('The answer\'s record: `audit.record`, or the header X-Audit-Record'),
+  record: z.uuid().toLowerCase().optional().describe('The answer\'s record: `audit.record`, or the header X-Audit-Record'),
   choice: choice.optional().describe('With "rating": which of its choices. May be left out where there is one only.'),
   rating: z.enum(['good', 'bad']).optional(),
   preferred: either.optional().describe('The better of two: a choice of "record", or {"record", "choice"} of your own'),

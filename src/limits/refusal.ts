@@ -7,6 +7,8 @@ import type { Ask, RefusedBy } from './limits.ts'
 /** By limit: milliseconds until it would let this request in; 0 where it does not stand in the way. */
 export interface Waits { readonly requests: number, readonly tokens: number, readonly streams: number, readonly day: number }
 
+/** SDKs ignore a longer Retry-After. A charge counts up to a second more than a minute, so whoever has spent all at once may come a moment early. */
+const MOST_TOLD_MS = 60_000
 /** Nobody knows when a stream ends: a look again soon. */
 export const STREAM_WAIT_MS = 2000
 /** Redis is usually back within seconds, and a client that comes too early is only told again. */
@@ -27,7 +29,7 @@ export function tooLarge ({ quota, tokens }: Ask): Refusal | null {
 
 /** Told of the limit that takes longest: whoever waits for it has waited for all. */
 export function refusal ({ tokens }: Ask, quota: Quota, waits: Waits, headers: Readonly<Record<string, string>>): Refusal {
-  const again = (ms: number): string => `Ask again in ${duration(Math.max(1000, ms))}`
+  const again = (ms: number): string => `Ask again in ${duration(Math.max(1000, ms))}${ms > MOST_TOLD_MS ? ' (more than "Retry-After" can say, which is a minute)' : ''}`
   const cases: [RefusedBy, number, string][] = [
     ['requests', waits.requests, `This key may send ${count(quota.requestsPerMinute ?? 0, 'request')} a minute and has. ${again(waits.requests)}.`],
     ['tokens', waits.tokens, `This request may cost ${count(tokens, 'token')}, and less than that is left of the ${quota.tokensPerMinute} that this key has a minute. ${again(waits.tokens)}, or for fewer tokens ("max_completion_tokens").`],

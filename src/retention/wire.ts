@@ -8,7 +8,7 @@ const reason = z.string().trim().min(1).max(500).describe('Stands in the log for
 const tenant = z.string().min(1).max(60)
 const endUser = z.strictObject({ tenant, id: z.string().min(1).max(512).describe('What the tenant\'s app sent as `safety_identifier` or `user`') })
 
-export const erasureBody = z.strictObject({ record: z.uuid().optional(), end_user: endUser.optional(), reason })
+export const erasureBody = z.strictObject({ record: z.uuid().toLowerCase().optional(), end_user: endUser.optional(), reason })
   .refine((body) => (body.record === undefined) !== (body.end_user === undefined), 'wanted either "record" or "end_user"')
 export type ErasureBody = z.infer<typeof erasureBody>
 
@@ -22,7 +22,7 @@ export type ErasureObject = z.infer<typeof erasureObject>
 
 export const holdBody = z.strictObject({
   name: z.string().regex(/^[\w.-]{1,60}$/, 'wanted 1 to 60 letters, digits, ".", "-" or "_"'),
-  records: z.array(z.uuid()).min(1).max(RECORDS).optional(),
+  records: z.array(z.uuid().toLowerCase()).min(1).max(RECORDS).optional(),
   tenant: tenant.optional(),
   end_user: endUser.optional(),
   all: z.literal(true).optional(),

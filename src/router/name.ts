@@ -31,11 +31,23 @@ export function named (name: string, registry: Registry): Route | undefined {
   return mix ? mixed(mix[1], Number(mix[2]), name, registry) : undefined
 }
 
+/** What else could have been meant by a name that nobody declared: a sentence, with a space before it, or nothing. */
+export function hintOf (name: string, registry: Registry): string {
+  const lower = name.toLowerCase()
+  if (lower.startsWith('mix-')) {
+    const [first, second] = registry.sides()
+    return first && second ? ` A mixture is named such as "mix-0.70" (so much of "${first.id}"), "mix-${first.id}-0.70" or "mix-${second.id}-0.70": a share from 0 to 1, with at most four digits after the point.` : ''
+  }
+  const names = [...registry.list().flatMap(({ id, alias }) => alias === null ? [id] : [id, alias]), ...SIDE_BY_SIDE, ...WITH_SUMMARY, NEUTRAL_MODEL]
+  const meant = names.find((one) => one !== name && one.toLowerCase() === lower)
+  return meant === undefined ? '' : ` Upper and lower case matter: there is "${meant}".`
+}
+
 /** Throws `invalid_request` for a key's default that no request could name here: else the key's owner would learn of it by every answer that fails. */
 export function checkDefault (name: string, registry: Registry): void {
   if (named(name, registry)) return
   const names = registry.list().flatMap(({ id, alias }) => alias === null ? [id] : [id, alias])
-  throw new ParallaxError('invalid_request', `Wanted default_perspective as something that a request can name here, got ${JSON.stringify(name.slice(0, 60))}. Choose one of: ${names.join(', ')}, "both", or a mixture such as "mix-0.50".`, { param: 'default_perspective' })
+  throw new ParallaxError('invalid_request', `Wanted default_perspective as something that a request can name here, got ${JSON.stringify(name.slice(0, 60))}. Choose one of: ${names.join(', ')}, "both", or a mixture such as "mix-0.50".${hintOf(name, registry)}`, { param: 'default_perspective' })
 }
 
 function sideBySide (registry: Registry, summary: boolean): Route {

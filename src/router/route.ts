@@ -5,7 +5,7 @@
 import { ParallaxError } from '../errors.ts'
 import type { Perspective } from '../perspectives/perspective.ts'
 import type { Registry } from '../perspectives/registry.ts'
-import { named, NEUTRAL_MODEL } from './name.ts'
+import { hintOf, named, NEUTRAL_MODEL } from './name.ts'
 import { weighted, type Weights } from './weights.ts'
 
 /** One chosen perspective. */
@@ -55,7 +55,7 @@ export function route (asked: Asked, registry: Registry): Route {
   const byName = (name: string, where: string): Route => {
     const found = named(name, registry)
     if (found) return found
-    throw new ParallaxError('unknown_perspective', `The ${where} asks for the perspective ${JSON.stringify(name.slice(0, 60))}, which does not exist. Choose one of: ${choices}, or "both".`, { param: 'perspective' })
+    throw new ParallaxError('unknown_perspective', `The ${where} asks for the perspective ${JSON.stringify(name.slice(0, 60))}, which does not exist. Choose one of: ${choices}, or "both".${hintOf(name, registry)}`, { param: 'perspective' })
   }
   const ways: { where: string, route: Route }[] = []
   const { body } = asked
@@ -64,7 +64,7 @@ export function route (asked: Asked, registry: Registry): Route {
   if (asked.model !== NEUTRAL_MODEL) {
     const found = named(asked.model, registry)
     if (!found) {
-      throw new ParallaxError('model_not_found', `The model ${JSON.stringify(asked.model.slice(0, 60))} does not exist. Name a perspective (${choices}), "both", or "${NEUTRAL_MODEL}" beside the member or header that names one.`, { param: 'model' })
+      throw new ParallaxError('model_not_found', `The model ${JSON.stringify(asked.model.slice(0, 60))} does not exist. Name a perspective (${choices}), "both", or "${NEUTRAL_MODEL}" beside the member or header that names one.${hintOf(asked.model, registry)}`, { param: 'model' })
     }
     ways.push({ where: 'model name', route: found })
   }
@@ -87,7 +87,7 @@ const invalid = (message: string): never => { throw new ParallaxError('invalid_r
 
 /** `{"weights": {…}}`, or `{"id": "both", "summary": true}`. */
 function fromObject (body: unknown, registry: Registry, byName: (name: string, where: string) => Route): Route {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return invalid('"perspective" has to be a name, such as "progressive", "conservative" or "both", or an object with "weights".')
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return invalid(`"perspective" has to be a name, such as "progressive", "conservative" or "both", or an object with "weights"; this one is ${JSON.stringify(body).slice(0, 60)}.`)
   const asked = body as Record<string, unknown>
   if ('weights' in asked) return weighted(asked, registry)
   const { id, summary = false, ...strange } = asked
@@ -104,8 +104,10 @@ function fromObject (body: unknown, registry: Registry, byName: (name: string, w
 function headerName (header: string): string {
   const match = /^[ \t]*(?:"([A-Za-z][\w.-]{0,59})"|([A-Za-z][\w.-]{0,59}))[ \t]*$/.exec(header)
   const name = match?.[1] ?? match?.[2]
-  if (name === undefined) {
-    throw new ParallaxError('invalid_header', 'The header "Perspective" has to hold one name, such as: Perspective: progressive (or: Perspective: conservative).', { param: 'perspective' })
-  }
-  return name
+  if (name !== undefined) return name
+  // the form of our own answers, which somebody may send back
+  const withParameters = /^[ \t]*"?([A-Za-z][\w.-]{0,59})"?[ \t]*;[^,]*$/.exec(header)?.[1]
+  throw new ParallaxError('invalid_header', withParameters === undefined
+    ? `The header "Perspective" has to hold one name, such as: Perspective: progressive (or: Perspective: conservative); it holds ${JSON.stringify(header.slice(0, 60))}.`
+    : `The header "Perspective" takes a name alone: what follows the ";" is said by answers, not by requests. Send: Perspective: ${withParameters}`, { param: 'perspective' })
 }

@@ -19,7 +19,7 @@ export function weighted ({ weights, mixture = 'sample', sticky = null, seed = n
   if (stranger !== undefined) refuse(`"perspective" has no member ${JSON.stringify(stranger.slice(0, 60))} beside "weights". It takes "mixture", "sticky" and "seed".`)
   if (mixture !== 'sample' && mixture !== 'blend') return refuse('"perspective.mixture" has to be "sample" (one of them is drawn) or "blend" (their adapters are mixed).')
   if (sticky !== null && (typeof sticky !== 'string' || sticky === '' || sticky.length > STICKY_CHARACTERS)) return refuse(`"perspective.sticky" has to be a name of 1 to ${STICKY_CHARACTERS} characters for the conversation that keeps its draw.`)
-  if (seed !== null && !Number.isSafeInteger(seed)) return refuse('"perspective.seed" has to be a whole number.')
+  if (seed !== null && !Number.isSafeInteger(seed)) return refuse(`"perspective.seed" has to be a whole number from ${Number.MIN_SAFE_INTEGER} to ${Number.MAX_SAFE_INTEGER}.`)
   if (mixture === 'blend' && (sticky !== null || seed !== null)) return refuse('"sticky" and "seed" are for "mixture": "sample"; in a blend nothing is drawn.')
   const shares = read(weights, registry)
   const largest = Math.max(...shares.values())
@@ -44,7 +44,7 @@ function read (weights: unknown, registry: Registry): Map<Perspective, number> {
   for (const [name, weight] of entries) {
     const one = registry.find(name)
     if (!one) throw new ParallaxError('unknown_perspective', `"perspective.weights" names ${JSON.stringify(name.slice(0, 60))}, which does not exist. Choose from: ${known.map(({ id }) => id).join(', ')}.`, { param: 'perspective' })
-    if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) return refuse(`"perspective.weights.${one.id}" has to be a number from 0 up.`)
+    if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) return refuse(`"perspective.weights.${one.id}" has to be a number from 0 to ${Number.MAX_VALUE}.`)
     if (shares.has(one)) return refuse(`"perspective.weights" names "${one.id}" twice, by id and by alias.`)
     shares.set(one, weight)
   }

@@ -178,3 +178,12 @@ t.test('two gateways on one Redis and one PostgreSQL: one upstream call, every a
     t.match(statusOf(response), /^parallax; fwd=miss$/)
   }
 })
+
+t.test('an answer that came as a stream is told as JSON with every member that OpenAI\'s has', async (t) => {
+  const gateway = await build(t)
+  for (const model of ['progressive', 'conservative']) {
+    await events(await gateway.ask({ ...ASK, model, stream: true }))
+    const hit = await until(async () => { const reply = await gateway.ask({ ...ASK, model }); return statusOf(reply)?.includes('hit') && reply })
+    t.match(await hit.json(), { choices: [{ message: { role: 'assistant', content: String, refusal: null }, logprobs: null, finish_reason: 'stop' }] })
+  }
+})

@@ -1,4 +1,5 @@
 import { connect } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { build, QUESTION, until, type Built } from '../helper.ts'
 
@@ -27,9 +28,10 @@ async function refused (t: any, reply: Response, status: number, code: string, p
 t.test('no key and a wrong key are told apart, cost no record, and nothing is forwarded', async (t) => {
   const gateway = await build(t)
   const before = gateway.services.audit.size()
-  for (const authorization of ['', 'Bearer', 'Bearer plx_', 'Bearer sk-123', `Basic ${gateway.keys.app}`, `Bearer ${gateway.keys.app.slice(0, -1)}`, `Bearer ${'x'.repeat(500)}`]) {
+  for (const authorization of ['', 'Bearer', 'Bearer plx_', 'Bearer sk-123', `Basic ${gateway.keys.app}`, gateway.keys.app, `Bearer ${gateway.keys.app.slice(0, -1)}`, `Bearer ${'x'.repeat(500)}`]) {
     const error = await refused(t, await gateway.ask(ok, { authorization }), 401, 'invalid_api_key')
-    t.notMatch(error.message, /sk-123/)
+    t.notMatch(error.message, /sk-123|plx_[0-9A-Za-z]/)
+    t.match(error.message, /^Bearer \S/.test(authorization) ? /is not valid here/ : authorization === '' ? /No API key came/ : /has to be "Bearer", a space, and the key/)
   }
   const bare = await fetch(`${gateway.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify(ok), headers: { 'content-type': 'application/json' } })
   t.equal(bare.headers.get('www-authenticate'), 'Bearer realm="parallax"')
@@ -87,6 +89,44 @@ t.test('bodies that cannot be used are refused with the member at fault, on reco
   await stillServes(t, gateway)
 })
 
+t.test('a choice in the wrong place is refused with the place that is right, for nothing would be made of it', async (t) => {
+  const gateway = await build(t)
+  const cases: [object, string, RegExp][] = [
+    [{ model: 'both', summary: true }, 'summary', /belongs inside "perspective".+\{"id": "both", "summary": true\}/],
+    [{ model: 'mix-0.5', sticky: 'x', seed: 7 }, 'sticky', /belongs inside "perspective"/],
+    [{ model: 'conservative', weights: { A: 1, B: 1 } }, 'weights', /belongs inside "perspective"/],
+    [{ model: 'progressive', mixture: 'blend' }, 'mixture', /belongs inside "perspective"/],
+    [{ model: 'progressive', Perspective: 'conservative' }, 'Perspective', /"perspective", in lower case/],
+  ]
+  for (const [members, param, words] of cases) t.match((await refused(t, await gateway.ask({ messages: QUESTION, ...members }), 400, 'invalid_request', param)).message, words)
+  for (const members of [{ model: 'progressive', sticky: null }, { model: 'conservative', top_k: 5, safe_prompt: true }]) t.equal((await gateway.ask({ messages: QUESTION, ...members })).status, 200, 'the rest is the expert\'s')
+})
+
+t.test('who shall answer is said once: of two members of one name none is chosen', async (t) => {
+  const gateway = await build(t)
+  const messages = JSON.stringify(QUESTION)
+  for (const [body, param] of [
+    [`{"model":"parallax","perspective":"progressive","perspective":"conservative","messages":${messages}}`, 'perspective'],
+    [`{"model" : "conservative","messages":${messages},\n"model"\t:"progressive"}`, 'model'],
+  ] as const) t.match((await refused(t, await gateway.ask(body), 400, 'invalid_request', param)).message, /more than once/)
+  const elsewhere = [{ role: 'system', content: 'the words "model": and "perspective"' }, { role: 'user', content: 'perspective', name: 'model' }]
+  for (const model of ['progressive', 'conservative']) {
+    t.equal((await gateway.ask({ model, perspective: model, messages: elsewhere, metadata: { model: '\\"', perspective: [{ model: 'model', perspective: 'model' }] } })).status, 200, 'words and members elsewhere are nobody\'s choice')
+  }
+})
+
+t.test('a refusal says what was wanted of each member, and which all are at fault', async (t) => {
+  const gateway = await build(t)
+  const cases: [object, RegExp][] = [
+    [{ messages: QUESTION, perspective: 'progressive' }, /^"model" cannot be used: it is missing. Send .+"parallax" beside a "perspective"\.$/],
+    [{}, /^"model" cannot be used: .+ Nor can "messages": it is missing\.$/],
+    [{ ...ok, stop: 5 }, /^"stop" cannot be used: wanted a text, or a list of at most 16/],
+    [{ ...ok, messages: [{ role: 'user', content: 5 }] }, /"messages.0.content" cannot be used: wanted text, or a list/],
+    [{ ...ok, messages: Array.from({ length: 9 }, () => ({ role: 'user', content: '' })) }, /Nor can "messages.5.content": .+ \(And 3 more\.\)$/],
+  ]
+  for (const [body, words] of cases) t.match((await refused(t, await gateway.ask(body), 400, 'invalid_request')).message, words)
+})
+
 t.test('invalid UTF-8 is refused, not repaired, and the record holds the bytes as they came', async (t) => {
   const gateway = await build(t)
   const bytes = Buffer.concat([Buffer.from('{"model":"A","messages":[{"role":"user","content":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}]}')])
@@ -95,6 +135,31 @@ t.test('invalid UTF-8 is refused, not repaired, and the record holds the bytes a
   await refused(t, reply, 400, 'invalid_encoding')
   t.equal(record.payload.base64, bytes.toString('base64'))
   t.equal(record.payload.text, null)
+})
+
+t.test('a member that no request may have is named, and so is a mark that nobody sees', async (t) => {
+  const gateway = await build(t)
+  const messages = JSON.stringify(QUESTION)
+  const cases: [string, RegExp][] = [
+    [`{"model":"parallax","perspective":{"weights":{"__proto__":1,"progressive":1}},"messages":${messages}}`, /the member "perspective\.weights\.__proto__"/],
+    [`{"model":"parallax","perspective":{"weights":{"\\u005f_proto__":1,"conservative":1}},"messages":${messages}}`, /the member "perspective\.weights\.__proto__"/],
+    [`{"model":"A","messages":[{"role":"user","content":"x","constructor":{"prototype":1}}]}`, /the member "messages\.0\.constructor\.prototype"/],
+    [`{"model":"A","messages":${'['.repeat(200_000)}{"__proto__":1}${']'.repeat(200_000)}}`, /the member "messages\.0\.0/],
+    [`{"model":"A","__proto__":`, /not JSON that can be used: Unexpected end/],
+    [`\uFEFF${JSON.stringify(ok)}`, /begins with a byte order mark/],
+  ]
+  for (const [body, words] of cases) t.match((await refused(t, await gateway.ask(body), 400, 'invalid_json')).message, words)
+  await stillServes(t, gateway)
+})
+
+t.test('a compressed body is refused as that, whatever is in it', async (t) => {
+  const gateway = await build(t)
+  for (const body of [gzipSync(JSON.stringify(ok)), JSON.stringify(ok)]) {
+    const reply = await gateway.ask(body, { 'content-encoding': 'gzip' })
+    t.equal(reply.headers.get('accept-encoding'), 'identity')
+    t.match((await refused(t, reply, 415, 'unsupported_media_type')).message, /"Content-Encoding: gzip".+Send the JSON as it is/)
+  }
+  t.equal((await gateway.ask(ok, { 'content-encoding': 'identity' })).status, 200)
 })
 
 t.test('a body of 20 MB is refused, as is one that is not JSON by its type', async (t) => {
@@ -174,5 +239,10 @@ t.test('paths that do not exist are not found, in the shape of their part of the
   const problem = await fetch(`${gateway.url}/nothing`)
   t.equal(problem.status, 404)
   t.match(problem.headers.get('content-type'), /problem\+json/)
-  t.equal((await fetch(`${gateway.url}/v1/chat/completions`)).status, 404, 'GET of a POST route')
+  t.match((await (await fetch(`${gateway.url}/`)).json() as any).detail, /\/docs/)
+  for (const [method, path, allow] of [['GET', '/v1/chat/completions', 'POST'], ['PUT', '/v1/models/progressive', 'GET, HEAD'], ['POST', '/audit/v1/log/tile/0/000', 'GET, HEAD'], ['PATCH', '/admin/v1/keys/k_x', 'DELETE']] as const) {
+    const reply = await fetch(`${gateway.url}${path}?q=1`, { method })
+    t.match([reply.status, reply.headers.get('allow')], [405, allow], `${method} ${path}`)
+    t.match(JSON.stringify(await reply.json()), new RegExp(`method_not_allowed`))
+  }
 })

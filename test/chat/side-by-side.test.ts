@@ -154,7 +154,7 @@ t.test('side by side each answer is cached by itself, and a hit names the record
   const gateway = await build(t)
   const ask = { model: 'both', messages: QUESTION, temperature: 0 }
   const one = await gateway.ask(ask)
-  t.equal(one.headers.get('cache-status'), 'parallax; fwd=miss')
+  t.equal(one.headers.get('cache-status'), 'parallax; fwd=miss; stored')
   const first = await one.json() as any
   for (const stream of [false, true]) {
     const again = await gateway.ask({ ...ask, stream })

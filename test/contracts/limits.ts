@@ -56,6 +56,28 @@ export function limitsContract (t: Test, open: OpenLimits): void {
     t.equal(replicas[0].refused.requests, 1)
   })
 
+  t.test('whoever waits as long as Retry-After says is let in; where that is more than it can say, the message tells it', async (t) => {
+    const clock = { now: start }
+    const [limits] = await open(t, clock)
+    const asked = ask({ quota: quota({ requestsPerMinute: 3 }) })
+    for (let sent = 0; sent < 3; sent++) {
+      await limits.admit(asked)
+      clock.now += 700
+    }
+    const error = await refusedBy(limits.admit(asked))
+    t.match(error, { retryAfter: 59, message: /Ask again in 59s\.$/, headers: { 'x-ratelimit-reset-requests': '1m0s' } }, 'all is free later than one is')
+    clock.now += 59_000
+    await limits.admit(asked)
+    const burst = ask({ key: 'k_2', quota: quota({ requestsPerMinute: 1 }) })
+    clock.now = start + 100 * MINUTE
+    await limits.admit(burst)
+    t.match(await refusedBy(limits.admit(burst)), { retryAfter: 60, message: /Ask again in 1m1s \(more than "Retry-After" can say/ })
+    clock.now += 60_000
+    t.match(await refusedBy(limits.admit(burst)), { retryAfter: 1 })
+    clock.now += 1000
+    await limits.admit(burst)
+  })
+
   t.test('keys do not share', async (t) => {
     const [limits] = await open(t, { now: start })
     const asked = ask({ quota: quota({ requestsPerMinute: 1 }) })

@@ -109,6 +109,12 @@ t.test('the engine answers on llama.cpp\'s wire', async (t) => {
     t.equal((await ask(engine, { ...GREEDY, ...idle })).status, 200)
   })
 
+  t.test('what can be written in two ways is refused with both', async (t) => {
+    for (const [member, value, words] of [['stop', ['a', 'b', 'c', 'd', 'e'], /"stop": wanted a text, or a list of at most 4/], ['messages', [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }], /"messages.0.content": wanted text, or a list of parts of the type "text"/]] as const) {
+      t.match((await ask(engine, { ...GREEDY, [member]: value })).body.error.message, words)
+    }
+  })
+
   t.test('bodies that cannot be used are refused, and the engine goes on', async (t) => {
     for (const body of ['{', 'null', '[]', '{}', '{"messages":[]}', '{"messages":"x"}', JSON.stringify({ messages: [{ role: 'user', content: [{ type: 'image_url' }] }] }), JSON.stringify({ ...GREEDY, temperature: 'hot' }), JSON.stringify({ ...GREEDY, lora: [{ id: 9, scale: 1 }] }), JSON.stringify({ ...GREEDY, logit_bias: { x: 1 } })]) {
       t.equal((await ask(engine, body)).status, 400, body.slice(0, 60))

@@ -2,12 +2,13 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { ParallaxError } from '../../src/errors.ts'
 import { Transport } from '../../src/experts/transport.ts'
 import type { Wire } from '../../src/experts/expert.ts'
-import { until } from '../helper.ts'
+import { temporary, until } from '../helper.ts'
 
 const never = new AbortController().signal
 const piece = (content: string): string => `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`
@@ -160,4 +161,32 @@ t.test('leaving: by the signal before and after, by returning; an endless tail a
   for await (const batch of await transport.events('/x', {}, never)) { t.equal(said([batch]), 'a'); break }
   t.equal(said(await all(await transport.events('/x', {}, never))), 'a')
   t.ok(await until(() => asked.length === 4 && asked.every((one) => one.closed)), 'no upstream goes on')
+})
+
+t.test('an address is taken out of an upstream\'s sentence, and a word that only is a host\'s name is not', async (t) => {
+  let sentence = ''
+  const server = createServer((_request, response) => { response.writeHead(400).end(JSON.stringify({ error: { message: sentence, code: 'unsupported_parameter' } })) })
+  const socketPath = join(temporary(t), 'engine.sock')
+  server.listen(socketPath)
+  await once(server, 'listening')
+  t.teardown(() => { server.close() })
+  for (const [host, message, told] of [
+    ['engine', 'The embedded engine cannot do what "tools" asks for.', 'The embedded engine cannot do what "tools" asks for.'],
+    ['engine:8080', 'The engine behind http://engine:8080/v1 cannot.', 'The engine behind … cannot.'],
+  ] as const) {
+    sentence = message
+    const transport = new Transport({ baseUrl: `http://${host}/v1`, socketPath, limits: { answerBytes: 1 << 20, firstChunkMs: 5000, chunkGapMs: 5000 } })
+    t.teardown(() => transport.close())
+    await t.rejects(transport.json('/chat/completions', {}, never), { message: told })
+    await t.rejects(transport.events('/chat/completions', {}, never), { message: told })
+  }
+  const tcp = createServer((_request, response) => { response.writeHead(400).end(JSON.stringify({ error: { message: `no model at localhost:${(tcp.address() as AddressInfo).port}; a localhost model is wanted` } })) })
+  tcp.listen(0, 'localhost')
+  await once(tcp, 'listening')
+  const transport = new Transport({ baseUrl: `http://localhost:${(tcp.address() as AddressInfo).port}/v1`, limits: { answerBytes: 1 << 20, firstChunkMs: 5000, chunkGapMs: 5000 } })
+  t.teardown(async () => {
+    await transport.close()
+    tcp.close()
+  })
+  await t.rejects(transport.json('/chat/completions', {}, never), { message: /no model at …; a localhost model is wanted/ })
 })

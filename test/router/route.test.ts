@@ -61,6 +61,18 @@ t.test('what does not exist is not found, and the message lists what does', asyn
   }
 })
 
+t.test('a name that only almost exists is refused with what may have been meant', async (t) => {
+  const cases: [Partial<Asked>, RegExp][] = [
+    [{ model: 'a' }, /case matter: there is "A"\.$/], [{ body: 'b' }, /there is "B"\.$/], [{ body: 'Progressive' }, /there is "progressive"\.$/], [{ header: 'CONSERVATIVE' }, /there is "conservative"\.$/], [{ model: 'Both' }, /there is "both"\.$/],
+    ...['mix-2', 'mix-progressive', 'mix-conservative', 'mix-0.123456789', 'Mix-0.5'].map((model): [Partial<Asked>, RegExp] => [{ model }, /"mix-progressive-0\.70" or "mix-conservative-0\.70": a share from 0 to 1, with at most four digits/]),
+    [{ body: 5 }, /; this one is 5\.$/], [{ body: ['A', 'B'] }, /; this one is \["A","B"\]\.$/],
+    [{ header: 'progressive;mode=steerable' }, /takes a name alone.+Send: Perspective: progressive$/], [{ header: 'conservative; mode=steerable' }, /Send: Perspective: conservative$/],
+    [{ header: 'progressive, conservative' }, /has to hold one name.+it holds "progressive, conservative"\.$/],
+  ]
+  for (const [asked, words] of cases) t.match(refusal(asked).message, words, JSON.stringify(asked))
+  t.notMatch(refusal({ model: 'gpt-4o' }).message, /case matter|mixture/)
+})
+
 t.test('a header that is not one bare name is refused, not repaired', async (t) => {
   for (const header of ['', ' ', 'progressive, conservative', 'progressive;q=1', 'progressive\u0000', 'a'.repeat(61), 'progressive\tconservative', '"progressive']) {
     t.match(refusal({ header }), { code: 'invalid_header', statusCode: 400 }, JSON.stringify(header))

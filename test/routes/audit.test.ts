@@ -94,9 +94,16 @@ t.test('transcripts are the auditor\'s: an app\'s and an admin\'s key are refuse
       const reply = await read(gateway, path, key)
       t.equal(reply.status, 403, path)
       t.match(await reply.json(), { code: 'insufficient_scope', status: 403 })
+      t.match((await gateway.leaves()).at(-1), { type: 'access.refused', id: reply.headers.get('x-audit-record'), error: 'insufficient_scope', http_status: 403, method: 'GET', route: path.replace(/01900000.*/, ':id') }, 'that it was tried is on record')
     }
     t.equal((await fetch(`${gateway.url}${path}`)).status, 401)
   }
+  const { key, tenant } = gateway.services.keys.find(gateway.keys.app)!
+  const posted = await fetch(`${gateway.url}/admin/v1/keys`, { method: 'POST', headers: { authorization: `Bearer ${gateway.keys.app}`, 'content-type': 'application/json' }, body: '{"scopes":["auditor"]}' })
+  t.match((await gateway.leaves()).at(-1), { type: 'access.refused', id: posted.headers.get('x-audit-record'), key, tenant, method: 'POST', route: '/admin/v1/keys' })
+  t.equal((await gateway.audit(`/audit/v1/records/${posted.headers.get('x-audit-record')}`)).payload.state, 'none')
+  const found = await gateway.audit('/audit/v1/records?type=access.refused')
+  t.equal(found.data.length, 7)
 })
 
 t.test('a bad query is a problem that names the member', async (t) => {
@@ -107,6 +114,24 @@ t.test('a bad query is a problem that names the member', async (t) => {
     t.match(await reply.json(), { code: 'invalid_request', param: query.split('=')[0] }, query)
   }
   t.equal((await read(gateway, '/audit/v1/records/not-a-uuid')).status, 400)
+  for (const [query, words] of [['limit=x', /"limit": wanted a whole number; it is "x"\.$/], ['from=abc', /"from": wanted a time as ISO 8601.+; it is "abc"\.$/]] as const) t.match((await (await read(gateway, `/audit/v1/records?${query}`)).json() as any).detail, words)
+})
+
+t.test('a filter that nobody knows is refused, not ignored, and a perspective is found by its alias', async (t) => {
+  const gateway = await build(t)
+  for (const model of ['A', 'B', 'A']) await (await gateway.ask({ model, messages: QUESTION })).arrayBuffer()
+  const before = gateway.services.audit.size()
+  for (const path of ['records?foo=1', 'records?perspectives=A&limit=1', 'export?foo=1', 'export?format=csv&stauts=complete', 'records/01900000-0000-7000-8000-000000000000?foo=1', 'log/tile/entries/000?foo=1']) {
+    const reply = await read(gateway, `/audit/v1/${path}`)
+    t.equal(reply.status, 400, path)
+    t.match(await reply.json(), { code: 'invalid_request', param: /foo|perspectives|stauts/, detail: /there is no ".+" here; .+ can be set/ }, path)
+  }
+  t.equal(gateway.services.audit.size(), before, 'nothing was read')
+  t.equal((await fetch(`${gateway.url}/admin/v1/feedback/export?consnt=true`, { headers: { authorization: `Bearer ${gateway.keys.admin}` } })).status, 400, 'nor is everybody\'s feedback taken for what may train')
+  for (const [name, ends] of [['A', 2], ['progressive', 2], ['B', 1], ['conservative', 1], ['long-gone', 0]] as const) {
+    t.equal((await gateway.audit(`/audit/v1/records?type=completion.end&perspective=${name}`)).data.length, ends, name)
+    t.match(await (await read(gateway, `/audit/v1/export?type=completion.end&perspective=${name}`)).text(), new RegExp(`"count":${ends}\\b`))
+  }
 })
 
 t.test('an export as CSV opens in a spreadsheet and runs nothing there', async (t) => {

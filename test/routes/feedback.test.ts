@@ -32,8 +32,8 @@ for (const store of each) {
     t.equal(rated.headers.get('cache-control'), 'private, no-store')
     const within = await call(gateway, 'POST', '/v1/feedback', { record: both, preferred: 1, over: 0 })
     t.match(within, { status: 201, body: { kind: 'choice', preferred: { record: both, choice: 1 }, consent: false, consent_version: null, comment: null, about: [{ perspective: 'conservative' }, { perspective: 'progressive' }] } })
-    const across = await call(gateway, 'POST', '/v1/feedback', { preferred: { record: other }, over: { record: one, choice: 0 } })
-    t.match(across, { status: 201, body: { over: { record: one, choice: 0 } } })
+    const across = await call(gateway, 'POST', '/v1/feedback', { preferred: { record: other.toUpperCase() }, over: { record: one, choice: 0 } })
+    t.match(across, { status: 201, body: { preferred: { record: other, choice: 0 }, over: { record: one, choice: 0 } } })
 
     const page = await call(gateway, 'GET', '/v1/feedback?limit=2')
     t.match(page.body, { object: 'list', data: [{ id: across.body.id }, { id: within.body.id }], has_more: true, next: within.body.id })
@@ -86,10 +86,13 @@ for (const store of each) {
       [{ record, rating: 'good', consent_version: '2026-11' }, 400, /only with "consent": true/],
       [{ record, rating: 'good', consent: true, consent_version: 'x' }, 400, /no text of consent.*2026-11/],
       [{ record, rating: 'good', stars: 5 }, 400, /stars/],
-      [{ record, preferred: 0, over: 1 }, 400, /one choice, 0/],
       [{ record: both, rating: 'good' }, 400, /has the choices 0 to 1: say with "choice" which/],
       [{ preferred: { record }, over: { record: both } }, 400, /has the choices 0 to 1: say with "choice"/],
       [{ preferred: { record }, over: { record, choice: 0 } }, 400, /another answer than "preferred"/],
+      [{ record, preferred: 0, over: 9 }, 400, /one choice, 0; "over" names 9/],
+      [{ record, preferred: 3, over: 0 }, 400, /one choice, 0; "preferred" names 3/],
+      [{ preferred: { record }, over: { record, choice: 9 } }, 400, /one choice, 0; "over" names 9/],
+      [{ record, rating: 'bad', choice: 9 }, 400, /one choice, 0; "choice" names 9/],
       [{ record, rating: 'good' }, 404, /of yours/, stranger],
       [{ record, rating: 'good' }, 403, /scope "app"/, gateway.keys.admin],
     ]

@@ -5,6 +5,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { exportRow } from '../../../src/feedback/wire.ts'
 import { newId } from '../../../src/ids.ts'
+import { queryOf } from '../../../src/query.ts'
 
 const config = { scope: 'admin' } as const
 const tags = ['admin']
@@ -26,7 +27,7 @@ export default async function routes (plain: FastifyInstance): Promise<void> {
     schema: {
       tags, security, summary: 'Feedback for training, as NDJSON',
       description: 'One row a line, streamed, oldest first; the last line is {"manifest": {"rows": N}}, and an export without it was cut off. Rows hold the ids of records, perspectives, adapter digests, ratings, consent and the key\'s pseudonym: no question, no answer, no comment. The texts are read with an auditor\'s key. That it was read is on record.',
-      querystring: z.object({ consent: z.enum(['true', 'false']).optional().describe('Only rows with, or without, consent to train') }),
+      querystring: queryOf({ consent: z.enum(['true', 'false']).optional().describe('Only rows with, or without, consent to train') }),
     },
   }, async (request, reply) => {
     const { consent } = request.query

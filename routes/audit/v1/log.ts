@@ -4,6 +4,7 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { parseTilePath, TILE_WIDTH, type Tile } from '../../../src/audit/tile.ts'
 import { ParallaxError } from '../../../src/errors.ts'
+import { queryOf, wholeNumber } from '../../../src/query.ts'
 import { newId } from '../../../src/ids.ts'
 
 /** A full tile can never change; a part of one neither, but a wider one takes its place. */
@@ -65,7 +66,7 @@ export default async function log (plain: FastifyInstance): Promise<void> {
 
   app.get('/log/proof/:index', {
     config: { public: true },
-    schema: { tags: ['audit'], summary: 'The proof that a leaf is in the log', description: 'C2SP tlog-proof, against the newest checkpoint, which it holds: it can be checked without asking here again.', params: z.object({ index: z.coerce.number().int().min(0) }) },
+    schema: { tags: ['audit'], summary: 'The proof that a leaf is in the log', description: 'C2SP tlog-proof, against the newest checkpoint, which it holds: it can be checked without asking here again.', params: z.object({ index: wholeNumber().min(0) }) },
   }, async (request, reply) => {
     const proof = await audit.tree.proof(request.params.index)
     if (proof === null) throw new ParallaxError('record_not_found', `There is no leaf ${request.params.index} in this log yet.`)
@@ -82,7 +83,7 @@ export default async function log (plain: FastifyInstance): Promise<void> {
 
   app.get('/log/tile/entries/*', {
     config: { scope: 'auditor' },
-    schema: { tags: ['audit'], security: [{ key: [] }], summary: 'The leaves of a tile', description: 'C2SP tlog-tiles: each leaf behind its length. The reading is itself a record.', params: rest },
+    schema: { tags: ['audit'], security: [{ key: [] }], summary: 'The leaves of a tile', description: 'C2SP tlog-tiles: each leaf behind its length. The reading is itself a record.', params: rest, querystring: queryOf({}) },
   }, async (request, reply) => {
     const tile = tileOf(`tile/entries/${request.params['*']}`)
     await audit.append([{ type: 'audit.read', id: newId(), key: request.caller!.key, fields: { read: 'entries', request: request.id, tile: tile.index, width: tile.width } }])

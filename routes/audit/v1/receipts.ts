@@ -27,7 +27,7 @@ export default async function receipts (plain: FastifyInstance): Promise<void> {
     schema: {
       tags: ['audit'], security: [{ key: [] }], summary: 'The receipt of one\'s own exchange',
       description: 'By the id in X-Audit-Record. Others\' exchanges are not found. Keep it: it can be checked without this gateway.',
-      params: z.object({ record: z.uuid() }),
+      params: z.object({ record: z.uuid().toLowerCase() }),
       response: { 200: z.object({ origin: z.string(), verifier: z.string(), begin: leaf, ends: z.array(leaf) }) },
     },
   }, async (request, reply) => {

@@ -9,22 +9,24 @@ import { csvRow } from '../../../src/audit/csv.ts'
 import { exportLines, tell, textOf } from '../../../src/audit/export.ts'
 import { parseCheckpoint } from '../../../src/audit/note.ts'
 import { ParallaxError } from '../../../src/errors.ts'
+import type { Registry } from '../../../src/perspectives/registry.ts'
+import { queryOf, wholeNumber } from '../../../src/query.ts'
 
 const PAGE = 1000
 
-const time = z.union([z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)), z.coerce.number().int().min(0)])
+const time = z.union([z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)), z.coerce.number().int().min(0)], 'wanted a time as ISO 8601 with its zone, such as 2026-11-29T10:00:00Z, or as milliseconds since the epoch')
 
 const filters = {
   from: time.optional().describe('ISO 8601 or milliseconds since the epoch, inclusive'),
   to: time.optional().describe('Likewise, exclusive'),
   type: z.enum(LEAF_TYPES).optional(),
-  perspective: z.string().max(60).optional(),
+  perspective: z.string().max(60).optional().describe('Id or alias; one that was served before is found as well'),
   status: z.enum(['complete', 'client_abort', 'upstream_error', 'interrupted']).optional(),
   key: z.string().max(60).optional().describe('Pseudonym of the key that caused the record'),
-  as_of: z.coerce.number().int().min(0).optional().describe('Tree size that pins a set of pages'),
+  as_of: wholeNumber().min(0).optional().describe('Tree size that pins a set of pages'),
 }
-const pageQuery = z.object({ after_index: z.coerce.number().int().min(-1).optional(), limit: z.coerce.number().int().min(1).max(PAGE).default(100), ...filters })
-const exportQuery = z.object({ after_index: z.coerce.number().int().min(-1).optional(), format: z.enum(['ndjson', 'csv']).default('ndjson').describe('csv: a row a record for a spreadsheet; it cannot be verified'), ...filters })
+const pageQuery = queryOf({ after_index: wholeNumber().min(-1).optional(), limit: wholeNumber().min(1).max(PAGE).default(100), ...filters })
+const exportQuery = queryOf({ after_index: wholeNumber().min(-1).optional(), format: z.enum(['ndjson', 'csv']).default('ndjson').describe('csv: a row a record for a spreadsheet; it cannot be verified'), ...filters })
 
 const COLUMNS = ['index', 'id', 'type', 'time', 'key', 'key_seq', 'perspective', 'status', 'leaf_hash', 'leaf', 'transcript'] as const
 
@@ -38,7 +40,7 @@ const record = z.object({
 
 type Query = Omit<z.infer<typeof exportQuery>, 'format'> & { limit?: number | undefined }
 
-const queryOf = (query: Query, size: number): RecordQuery => {
+const searchOf = (query: Query, size: number, perspectives: Registry): RecordQuery => {
   if (query.as_of !== undefined && query.as_of > size) throw new ParallaxError('invalid_request', `"as_of" is ${query.as_of}, but the log has only ${size} leaves.`, { param: 'as_of' })
   return {
     asOf: query.as_of ?? size,
@@ -47,7 +49,8 @@ const queryOf = (query: Query, size: number): RecordQuery => {
     ...(query.from !== undefined && { from: query.from }),
     ...(query.to !== undefined && { to: query.to }),
     ...(query.type !== undefined && { type: query.type }),
-    ...(query.perspective !== undefined && { perspective: query.perspective }),
+    // one that nobody declares now may have been declared when the record was made
+    ...(query.perspective !== undefined && { perspective: perspectives.find(query.perspective)?.id ?? query.perspective }),
     ...(query.status !== undefined && { status: query.status }),
     ...(query.key !== undefined && { key: query.key }),
   }
@@ -55,7 +58,7 @@ const queryOf = (query: Query, size: number): RecordQuery => {
 
 export default async function records (plain: FastifyInstance): Promise<void> {
   const app = plain.withTypeProvider<ZodTypeProvider>()
-  const { audit } = app.services
+  const { audit, perspectives } = app.services
   const security = [{ key: [] }]
 
   /** Durable before anything is shown. */
@@ -73,7 +76,7 @@ export default async function records (plain: FastifyInstance): Promise<void> {
     },
   }, async (request, reply) => {
     const size = audit.size()
-    const query = queryOf(request.query, size)
+    const query = searchOf(request.query, size, perspectives)
     await onRecord(request, { read: 'records', query: definedOf(request.query) })
     const data = await audit.records(query)
     reply.header('cache-control', 'private, no-store')
@@ -85,7 +88,8 @@ export default async function records (plain: FastifyInstance): Promise<void> {
     schema: {
       tags: ['audit'], security, summary: 'One record with its transcript',
       description: 'By the id in X-Audit-Record (the begin record: its end records come along), or by the id of any other record.',
-      params: z.object({ id: z.uuid() }),
+      params: z.object({ id: z.uuid().toLowerCase() }),
+      querystring: queryOf({}),
       response: { 200: record.extend({ ends: z.array(record) }) },
     },
   }, async (request, reply) => {
@@ -105,7 +109,7 @@ export default async function records (plain: FastifyInstance): Promise<void> {
     },
   }, async (request, reply) => {
     const size = audit.size()
-    const asked = queryOf(request.query, size)
+    const asked = searchOf(request.query, size, perspectives)
     await onRecord(request, { read: 'export', query: definedOf(request.query) })
     // up to the checkpoint of this moment, unless another size was asked for: the manifest then carries what the leaves add up to
     const checkpoint = audit.tree.checkpoint()
