@@ -44,7 +44,7 @@ function read (weights: unknown, registry: Registry): Map<Perspective, number> {
   for (const [name, weight] of entries) {
     const one = registry.find(name)
     if (!one) throw new ParallaxError('unknown_perspective', `"perspective.weights" names ${JSON.stringify(name.slice(0, 60))}, which does not exist. Choose from: ${known.map(({ id }) => id).join(', ')}.`, { param: 'perspective' })
-    if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) return refuse(`"perspective.weights.${one.id}" has to be a number from 0 to ${Number.MAX_VALUE}.`)
+    if (typeof weight !== 'number' || !Number.isFinite(weight) || weight < 0) return refuse(`"perspective.weights.${one.id}" has to be a finite number from 0 up.`)
     if (shares.has(one)) return refuse(`"perspective.weights" names "${one.id}" twice, by id and by alias.`)
     shares.set(one, weight)
   }
