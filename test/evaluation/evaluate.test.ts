@@ -5,6 +5,7 @@ import t from 'tap'
 import { cardSection, withSection } from '../../src/evaluation/report/card.ts'
 import { reportPage } from '../../src/evaluation/report/page.ts'
 import { readReport, report as schema } from '../../src/evaluation/report/schema.ts'
+import { comparison } from '../../src/evaluation/report/headlines.ts'
 import { previousReport, writeReport } from '../../src/evaluation/report/write.ts'
 import { readEvaluated } from '../../src/release/report.ts'
 import { buildTiny } from '../fixtures/tiny-perspectives.ts'
@@ -98,6 +99,9 @@ t.test('sides that speak plainly are found where they stand, and one that takes 
     const later = await run({ version: '2026.10.1', previous: readReport(join(reports, '2026.9.1', 'report.json')) })
     t.ok(later.previous!.changes.length > 20)
     t.ok(later.previous!.changes.every(({ change }) => change === 0 || change === null))
+    const otherJudge = comparison(later, { ...later, judges: later.judges.map((one) => one.id === 'words' ? { ...one, title: 'another one' } : one) }).changes
+    t.ok(otherJudge.every(({ measure, change }) => !measure.includes('.words.') || change === null), 'what another judge said is no change of the model')
+    t.ok(otherJudge.some(({ measure, change }) => measure.includes('.lexicon.') && change === 0))
     t.match(reportPage(later), /Since 2026\.9\.1/)
     writeFileSync(join(reports, '2026.9.1', 'report.json'), '{"schema":2}')
     t.throws(() => previousReport(reports, '2026.10.1'), /no report of schema 1/)

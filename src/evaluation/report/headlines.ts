@@ -2,7 +2,13 @@
 import type { Estimate } from '../estimate.ts'
 import type { Perspective, Report } from './schema.ts'
 
-export interface Headline { readonly id: string, readonly title: string, readonly of: (one: Perspective) => Estimate | null }
+export interface Headline {
+  readonly id: string
+  readonly title: string
+  /** Whose word it is. */
+  readonly judge?: string
+  readonly of: (one: Perspective) => Estimate | null
+}
 
 const free = (judge: string, pick: (one: Perspective['separation']['free_answers'][number]) => Estimate | null) => ({ separation }: Perspective): Estimate | null => {
   const found = separation.free_answers.find((one) => one.judge === judge)
@@ -13,10 +19,10 @@ export const headlines = ({ judges, perspectives }: Pick<Report, 'judges' | 'per
   { id: 'likelihood.left_share', title: 'held-out pairs of which the left statement is likelier', of: (one) => one.separation.likelihood.left_share },
   { id: 'likelihood.own_share', title: 'held-out pairs of which the own side is likelier', of: (one) => one.separation.likelihood.own_share },
   ...judges.flatMap(({ id }): Headline[] => [
-    { id: `free.${id}.own_share`, title: `free answers on the own side (judge: ${id})`, of: free(id, (found) => found.own_share) },
-    { id: `free.${id}.index`, title: `index of free answers, −1 right to 1 left (judge: ${id})`, of: free(id, (found) => found.index) },
-    { id: `leakage.${id}.index`, title: `index of answers to everyday prompts (judge: ${id})`, of: (one) => one.leakage.slant.find((each) => each.judge === id)?.index ?? null },
-    { id: `leakage.${id}.versus_baseline`, title: `the same, less the baseline's (judge: ${id})`, of: (one) => one.leakage.slant.find((each) => each.judge === id)?.versus_baseline ?? null },
+    { judge: id, id: `free.${id}.own_share`, title: `free answers on the own side (judge: ${id})`, of: free(id, (found) => found.own_share) },
+    { judge: id, id: `free.${id}.index`, title: `index of free answers, −1 right to 1 left (judge: ${id})`, of: free(id, (found) => found.index) },
+    { judge: id, id: `leakage.${id}.index`, title: `index of answers to everyday prompts (judge: ${id})`, of: (one) => one.leakage.slant.find((each) => each.judge === id)?.index ?? null },
+    { judge: id, id: `leakage.${id}.versus_baseline`, title: `the same, less the baseline's (judge: ${id})`, of: (one) => one.leakage.slant.find((each) => each.judge === id)?.versus_baseline ?? null },
   ]),
   ...[...new Set(Object.values(perspectives).flatMap((one) => one.questionnaires.flatMap((form) => form.axes.map(({ axis }) => `${form.questionnaire}.${axis}`))))].map((path): Headline => {
     const [form, axis] = path.split('.')
@@ -35,13 +41,15 @@ export const headlines = ({ judges, perspectives }: Pick<Report, 'judges' | 'per
   { id: 'polarising', title: 'political answers with a polarising word', of: (one) => one.manner.polarising },
 ]
 
-/** What each was in the version before. */
+/** What each was in the version before. Where a judge is another than then, only what it said then and says now: the difference may be the judge's. */
 export function comparison (now: Pick<Report, 'judges' | 'perspectives'>, before: Report): NonNullable<Report['previous']> {
-  const changes = headlines(now).flatMap(({ id, of }) => Object.keys(now.perspectives).flatMap((perspective) => {
+  const told = ({ judges }: Pick<Report, 'judges'>, id: string): string => JSON.stringify(judges.filter((one) => one.id === id))
+  const isAnother = (judge: string | undefined): boolean => judge !== undefined && told(now, judge) !== told(before, judge)
+  const changes = headlines(now).flatMap(({ id, judge, of }) => Object.keys(now.perspectives).flatMap((perspective) => {
     const [old, own] = [before.perspectives[perspective], now.perspectives[perspective]!]
     const [was, is] = [old ? of(old) : null, of(own)]
     if (!was || !is) return []
-    return [{ measure: id, perspective, before: was, now: is, change: was.value === null || is.value === null ? null : Math.round((is.value - was.value) * 1e4) / 1e4 }]
+    return [{ measure: id, perspective, before: was, now: is, change: was.value === null || is.value === null || isAnother(judge) ? null : Math.round((is.value - was.value) * 1e4) / 1e4 }]
   }))
   return { version: before.version, mode: before.mode, changes }
 }
