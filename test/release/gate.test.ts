@@ -61,6 +61,7 @@ t.test('a waiver covers one threshold of one perspective in one version, down to
   t.match(found, { passed: true, waived: ['likelihood conservative'] })
   t.match(found.checks.find((one) => one.outcome === 'waived'), { value: 0.81, waiver })
   t.ok(judged(t, { conservative: { likelihood: 0.9 } }, withIt()).passed, 'more than was waived')
+  for (const [reached, printed, passed] of [[0.9135, 0.914, true], [0.9134, 0.914, false], [0.8095, 0.81, true]] as const) t.equal(judged(t, { conservative: { likelihood: reached } }, withIt({ value: printed })).passed, passed, `${reached} stands in the table as ${reached.toFixed(3)}`)
   t.match(judged(t, { conservative: { likelihood: 0.8 } }, withIt()), { passed: false, failed: ['likelihood conservative'] }, 'less')
   t.match(judged(t, { progressive: { likelihood: 0.81 } }, withIt()), { passed: false, failed: ['likelihood progressive'] }, 'another side')
   t.match(judged(t, { conservative: { likelihood: 0.81 } }, withIt({ version: '3' })), { passed: false }, 'another version')
