@@ -35,7 +35,7 @@ const world: World = {
 
 interface Action { readonly summary: string, readonly usage: string, run (args: readonly string[], context: Context): Promise<void> }
 
-const HERE = `  --config <file>            such as training/configs/embedded.json
+const HERE = `  --config <file>            such as training/configs/embedded-answers.json
   --data <folder>            what "parallax datasets build" exported (datasets/work/export)
   --feedback <folder>        what "parallax datasets feedback" made: people's choices join the preference stage
   --out <folder>             where adapters, checkpoints, logs and curves go (training/work/<config's name>)
