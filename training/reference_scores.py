@@ -19,7 +19,7 @@ TEXTS = ["Healthcare is a human right, and the government should guarantee it to
 
 
 def main(trained: Path) -> None:
-    configuration = read(HERE / "configs/embedded.json")
+    configuration = read(HERE / "configs/embedded-answers.json")
     torch.set_num_threads(1)
     told = {"made_by": "training/reference_scores.py", "version": configuration["version"], "scores": []}
     for name in ("baseline", *configuration["sides"]):
@@ -39,4 +39,4 @@ def main(trained: Path) -> None:
     print()
 
 
-main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "work/embedded")
+main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "work/embedded-answers")
