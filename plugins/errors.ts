@@ -11,7 +11,7 @@ import { ERRORS, ParallaxError } from '../src/errors.ts'
 import { asParallaxError, errorReply } from '../src/replies.ts'
 
 export default plugin(async (app: FastifyInstance) => {
-  const { audit, config } = app.services
+  const { audit, config, limits } = app.services
 
   app.setErrorHandler(async (thrown, request, reply) => {
     // nobody is there to be told; the record was closed by whoever noticed
@@ -31,14 +31,18 @@ export default plugin(async (app: FastifyInstance) => {
 
   /**
    * A refusal to a known caller is a leaf: of a chat whatever was wrong, elsewhere that the key may not do what it tried. Where the log cannot take it,
-   * that is the error that is told. 429, and limits that cannot be counted, would let a flood write.
+   * that is the error that is told. Each counts as a request of the key, and what is beyond its limits (429, or limits that cannot be counted) is no leaf:
+   * it would let a flood write.
    */
   async function onRecord (error: ParallaxError, request: FastifyRequest, reply: FastifyReply): Promise<ParallaxError> {
     const { caller, told } = request
     if (!caller || told?.record || error.statusCode === 429 || error.code === 'limits_unavailable' || error.code === 'audit_unavailable') return error
-    const leaf = request.routeOptions.config.recorded && told ? chatRefused(error, request, caller, told) : error.code === 'insufficient_scope' ? accessRefused(error, request, caller) : null
-    if (!leaf) return error
+    const ofChat = request.routeOptions.config.recorded && told
+    if (!ofChat && error.code !== 'insufficient_scope') return error
     try {
+      // a chat has been counted by now
+      if (!ofChat) void (await limits.admit({ key: caller.key, quota: caller.quota, tokens: 0, stream: false })).settle(0)
+      const leaf = ofChat ? chatRefused(error, request, caller, told) : accessRefused(error, request, caller)
       await audit.append([leaf])
       if (told) told.record = leaf.id
       else reply.header('x-audit-record', leaf.id)

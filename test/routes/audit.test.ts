@@ -106,6 +106,18 @@ t.test('transcripts are the auditor\'s: an app\'s and an admin\'s key are refuse
   t.equal(found.data.length, 7)
 })
 
+t.test('a key cannot make the log grow by trying what it may not do: each try counts as a request', async (t) => {
+  const gateway = await build(t)
+  const { secret } = await gateway.services.keys.create({ scopes: ['app'], quota: { requestsPerMinute: 3 } }, null)
+  const tries: [number, boolean][] = []
+  for (let at = 0; at < 5; at++) {
+    const reply = await read(gateway, '/audit/v1/records', secret)
+    tries.push([reply.status, reply.headers.has('x-audit-record')])
+  }
+  t.same(tries, [[403, true], [403, true], [403, true], [429, false], [429, false]])
+  t.equal((await gateway.leaves()).filter(({ type }) => type === 'access.refused').length, 3)
+})
+
 t.test('a bad query is a problem that names the member', async (t) => {
   const gateway = await build(t)
   for (const query of ['limit=0', 'limit=1001', 'after_index=x', 'type=nothing', 'from=yesterday', 'as_of=999999']) {
