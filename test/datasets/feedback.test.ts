@@ -42,10 +42,10 @@ t.test('from answers that people judged to rows that train, with consent and pro
   const choice = await say(gateway, { record: two, preferred: 1, over: 0, consent: true })
   const good = await say(gateway, { record: streamed, rating: 'good', comment: 'Quite so, says Joan.', consent: true })
   const bad = await say(gateway, { record: both, choice: 1, rating: 'bad', consent: true })
-  await say(gateway, { record: two, rating: 'good' })
+  await say(gateway, { record: two, choice: 0, rating: 'good' })
   await say(gateway, { record: both, preferred: 0, over: 1, consent: true })
   await say(gateway, { record: asked, rating: 'good', consent: true })
-  await say(gateway, { preferred: { record: two }, over: { record: asked }, consent: true })
+  await say(gateway, { preferred: { record: two, choice: 0 }, over: { record: asked }, consent: true })
   const out = join(temporary(t), 'feedback')
   const args = ['datasets', 'feedback', out, '--base-url', gateway.url, '--recipe', RECIPE, ...keys(t, gateway)]
   const ran = await run(REAL, args)
