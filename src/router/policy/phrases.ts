@@ -96,8 +96,6 @@ function fits (item: Exclude<Item, { is: 'gap' | 'start' | 'list' }>, word: stri
   return item.words.has(word) || item.beginnings.some((beginning) => word.startsWith(beginning))
 }
 
-interface Entry { readonly list: number, readonly items: Phrase }
-
 /** Every way in which a phrase can begin. */
 function beginnings (items: Phrase, add: (key: string, kind: 'word' | 'beginning' | 'number') => void): void {
   for (const item of items) {
@@ -125,6 +123,8 @@ function beginningsOf<T> (all: readonly T[], itemsOf: (one: T) => Phrase): (word
   }
   const none: readonly T[] = []
   const numbers = byKey.number.get('') ?? none
+  // most lists hold whole words only
+  if (byKey.beginning.size === 0 && numbers.length === 0) return (word) => byKey.word.get(word) ?? none
   return (word) => {
     const whole = byKey.word.get(word) ?? none
     const first = word.charCodeAt(0)
@@ -133,8 +133,8 @@ function beginningsOf<T> (all: readonly T[], itemsOf: (one: T) => Phrase): (word
   }
 }
 
-/** Where the phrases of each list stand: begin and end of each occurrence, in order. */
-export type Occurrences = readonly (readonly (readonly [number, number])[])[]
+/** Where the phrases of a list stand: begin and end of each occurrence, in order. Each list is searched for when it is first asked for. */
+export type Occurrences = (list: number) => readonly (readonly [number, number])[]
 
 export interface PhraseFinder {
   readonly names: readonly string[]
@@ -151,14 +151,15 @@ export interface PhraseFinder {
 const MOST_OCCURRENCES = 64
 export const MOST_GATED = 31
 
-/** Words that any text has: what a phrase needs besides them is the better thing to look for first. */
-const COMMON = new Set(('a an the of to in on at by for from with as and or but if so is are was were be been am do does did can could may might must should would will shall ' +
-  'have has had need i we you he she it they me us them my our your his her its their this that these those what whats which who how when where why not no up out any some one all ' +
-  'about into make get give go tell please want like than then there here now more most change help find write read ask mail send time day name party state law people ' +
-  'say says said word words answer think come take put keep work need first second last new good best free never only two three one long universal').split(' '))
+/** Words that any text has, and words that many have: what a phrase needs besides them is the better thing to look for first. */
+const IN_ANY = new Set(('a an the of to in on at by for from with as and or but if so is are was were be been am do does did can could may might must should would will shall ' +
+  'have has had need i we you he she it they me us them my our your his her its their this that these those what whats which who how when where why not no up out any some one all').split(' '))
+const IN_MANY = new Set(('about into make get give go tell please want like than then there here now more most change help find write read ask mail send time day name party state law people ' +
+  'say says said word words answer think come take put keep work first second last new good best free never only two three long universal care view consider support').split(' '))
 
-/** A common word is worth as much as so many others. */
-const MANY = 1000
+/** What they are worth, in words that are rare; a number is in many texts, too. */
+const costOfWord = (word: string): number => IN_ANY.has(word) ? 10_000 : IN_MANY.has(word) ? 1000 : 1
+const COST_OF_NUMBER = 500
 
 /** What of a phrase has to be there: its part with the fewest common words, then the fewest words. */
 function needed (items: Phrase): Item[] {
@@ -167,7 +168,7 @@ function needed (items: Phrase): Item[] {
   for (const item of items) {
     if (item.is === 'gap' || item.is === 'start' || item.optional) continue
     const all = item.is === 'list' ? item.phrases.flatMap(needed) : [item]
-    const cost = all.reduce((sum, one) => sum + (one.is === 'words' ? [...one.words].reduce((words, word) => words + (COMMON.has(word) ? MANY : 1), 0) : 1), 0)
+    const cost = all.reduce((sum, one) => sum + (one.is === 'words' ? [...one.words].reduce((words, word) => words + costOfWord(word), 0) : COST_OF_NUMBER), 0)
     if (cost < least) [best, least] = [all, cost]
   }
   return best
@@ -223,27 +224,33 @@ export function phraseFinder (lists: Lists, problem: (where: string, what: strin
     return phrases
   }
   const names = Object.keys(lists)
-  const beginningWith = beginningsOf(names.flatMap((name, list): Entry[] => read(name).map((items) => ({ list, items }))), ({ items }) => items)
+  const beginningWith = names.map((name) => beginningsOf(read(name), (items) => items))
   const none: readonly (readonly [number, number])[] = []
 
   function opens (words: readonly string[], list: number, firstWords: number): boolean {
-    return words.slice(0, firstWords).some((word, at) => beginningWith(word).some((entry) => entry.list === list && matchAt(words, at, entry.items) >= 0))
+    return words.slice(0, firstWords).some((word, at) => beginningWith[list]!(word).some((items) => matchAt(words, at, items) >= 0))
+  }
+
+  function search (words: readonly string[], list: number): readonly (readonly [number, number])[] {
+    const beginsWith = beginningWith[list]!
+    let found: (readonly [number, number])[] | undefined
+    for (let at = 0; at < words.length; at++) {
+      for (const items of beginsWith(words[at]!)) {
+        const end = matchAt(words, at, items)
+        if (end < 0) continue
+        if (found) found.push([at, end])
+        else found = [[at, end]]
+        // one occurrence a place, and a bounded number: more of the same says nothing more
+        if (found.length >= MOST_OCCURRENCES) return found
+        break
+      }
+    }
+    return found ?? none
   }
 
   function find (words: readonly string[]): Occurrences {
-    const found: (readonly [number, number])[][] = []
-    for (const [at, word] of words.entries()) {
-      for (const { list, items } of beginningWith(word)) {
-        const there = found[list]
-        // one occurrence a place, and a bounded number: more of the same says nothing more
-        if (there && (there.length >= MOST_OCCURRENCES || there.at(-1)![0] === at)) continue
-        const end = matchAt(words, at, items)
-        if (end < 0) continue
-        if (there) there.push([at, end])
-        else found[list] = [[at, end]]
-      }
-    }
-    return names.map((_, list) => found[list] ?? none)
+    const known: (readonly (readonly [number, number])[])[] = []
+    return (list) => known[list] ??= search(words, list)
   }
 
   return { names, find, opens, gate: (chosen) => gateOf(chosen.map((list) => parsed.get(names[list] ?? '') ?? [])) }

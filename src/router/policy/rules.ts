@@ -75,10 +75,23 @@ export function ruleBook (document: PolicyDocument, problem: (where: string, wha
 
   function withoutQuoted (whole: Reading, { words, quoted, colon }: Words): Reading {
     // the verb itself has to stand outside of what it is about
-    const verb = whole.found()[parts.transforms]!.find(([at]) => !quoted?.[at])
+    const verb = whole.found()(parts.transforms).find(([at]) => !quoted?.[at])
     if (!verb) return whole
     const end = colon > verb[0] ? colon : words.length
     return quoted || end < words.length ? reading(words.filter((_, at) => !quoted?.[at] && at < end)) : whole
+  }
+
+  /** No phrase reaches over a line's end, so what was found in the parts is what would be found in the whole: a system prompt is searched once for many requests. */
+  function joined (all: readonly Reading[]): Reading {
+    const words: string[] = []
+    const parts = all.map((one) => {
+      const from = words.length
+      words.push(...one.words, '\n')
+      return { one, from }
+    })
+    const known: (readonly (readonly [number, number])[])[] = []
+    const found: Occurrences = (list) => known[list] ??= parts.flatMap(({ one, from }) => one.found()(list).map(([at, end]) => [at + from, end + from] as const))
+    return { words, gate: gateOf(all), found: () => found }
   }
 
   /** An application sends the same system prompt with every request: the last ones that were read are remembered. */
@@ -98,7 +111,7 @@ export function ruleBook (document: PolicyDocument, problem: (where: string, wha
     const whole = reading(wordsOf(text).words)
     if (whole.gate === 0) return whole
     const { words } = whole
-    const forbids = whole.found()[parts.forbids]!
+    const forbids = whole.found()(parts.forbids)
     if (forbids.length === 0) return whole
     const forbidden = new Uint8Array(words.length)
     for (const [from] of forbids) {
@@ -113,16 +126,17 @@ export function ruleBook (document: PolicyDocument, problem: (where: string, wha
     for (const { rule, language, gate: bits, all, unless } of rules) {
       if ((text.gate & bits) !== bits || !only(rule)) continue
       const found = text.found()
-      if (all.some((list) => found[list]!.length === 0)) continue
-      const holds = found[all[0]!]!.some(([at]) => {
+      // the first of a combination is the one that most texts have not: then the others need not be searched for
+      if (all.some((list) => found(list).length === 0)) continue
+      const holds = found(all[0]!).some(([at]) => {
         const isNear = ([other]: readonly [number, number]): boolean => Math.abs(other - at) <= near
         // what was said before excuses nothing that is asked now
         const excuses = (one: readonly [number, number]): boolean => isNear(one) && one[0] >= (joint ?? 0)
-        return all.every((list) => found[list]!.some(isNear)) && !unless.some((list) => found[list]!.some(excuses))
+        return all.every((list) => found(list).some(isNear)) && !unless.some((list) => found(list).some(excuses))
       })
       if (!holds) continue
       // something that only the earlier turns say, and something that only the last one says
-      if (joint === undefined || (all.some((list) => found[list]!.every(([at]) => at < joint)) && all.some((list) => found[list]!.every(([at]) => at >= joint)))) return { rule, language }
+      if (joint === undefined || (all.some((list) => found(list).every(([at]) => at < joint)) && all.some((list) => found(list).every(([at]) => at >= joint)))) return { rule, language }
     }
     return null
   }
@@ -132,7 +146,7 @@ export function ruleBook (document: PolicyDocument, problem: (where: string, wha
     readSystem,
     judge,
     mayJoin: (all) => { const union = gateOf(all); return rules.some(({ gate: bits }) => (union & bits) === bits) },
-    join: (all) => all.length === 1 ? all[0]! : reading(all.flatMap(({ words }) => [...words, '\n']), gateOf(all)),
-    has: (text, part, firstWords) => firstWords === undefined ? text.found()[parts[part]]!.length > 0 : finder.opens(text.words, parts[part], firstWords),
+    join: (all) => all.length === 1 ? all[0]! : joined(all),
+    has: (text, part, firstWords) => firstWords === undefined ? text.found()(parts[part]).length > 0 : finder.opens(text.words, parts[part], firstWords),
   }
 }
