@@ -4,6 +4,7 @@ import type { Config } from './config.ts'
 import { startEngine, type Engine, type EngineOptions } from './engine/engine.ts'
 import type { Availability, Expert } from './experts/expert.ts'
 import { LlamaExpert } from './experts/llama.ts'
+import { declaredServing } from './perspectives/as-served.ts'
 import type { Perspective } from './perspectives/perspective.ts'
 import type { Registry } from './perspectives/registry.ts'
 import { remoteExperts } from './remote.ts'
@@ -44,7 +45,7 @@ export function embed (config: Pick<Config, 'experts' | 'engine' | 'model' | 'li
   })
   for (const perspective of embedded) {
     experts.set(perspective.id, new LlamaExpert({
-      facts: factsOf(perspective),
+      facts: declaredServing(perspective),
       at: { baseUrl: 'http://engine/v1', socketPath: engine.socketPath, limits: config.limits },
       lora: tuned.map((adapter, id) => ({ id, scale: adapter.id === perspective.id ? 1 : 0 })),
       availability: () => engineAvailability(engine, perspective.id),
@@ -53,8 +54,6 @@ export function embed (config: Pick<Config, 'experts' | 'engine' | 'model' | 'li
   }
   return { engine, experts, unserved }
 }
-
-const factsOf = (perspective: Perspective) => ({ model: perspective.base.model, adapter: perspective.adapter?.name ?? null, adapterSha256: perspective.adapter?.sha256 ?? null })
 
 const ENGINE_RETRY_SECONDS = { starting: 2, restarting: 2, failed: 30, closed: 30 } as const
 
@@ -70,5 +69,5 @@ function engineAvailability (engine: Engine, perspective: string): Availability 
 function absent (perspective: Perspective, reason: string): Expert {
   const availability: Availability = { ok: false, reason, retryAfter: 60 }
   const refuse = (): never => { throw new Error(`absent expert of ${perspective.id} was called`) }
-  return { facts: factsOf(perspective), availability: () => availability, complete: refuse, stream: refuse, close: async () => {} }
+  return { facts: declaredServing(perspective), availability: () => availability, complete: refuse, stream: refuse, close: async () => {} }
 }

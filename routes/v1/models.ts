@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { ParallaxError } from '../../src/errors.ts'
-import { asServed } from '../../src/perspectives/as-served.ts'
+import { asServed, declaredServing } from '../../src/perspectives/as-served.ts'
 import type { Perspective } from '../../src/perspectives/perspective.ts'
 import type { Registry } from '../../src/perspectives/registry.ts'
 import { hintOf, named, NEUTRAL_MODEL } from '../../src/router/name.ts'
@@ -24,11 +24,10 @@ const TOGETHER = ['both', 'both-summary', 'mix-0.50']
 export default async function models (plain: FastifyInstance): Promise<void> {
   const app = plain.withTypeProvider<ZodTypeProvider>()
   const { perspectives, experts, config } = app.services
-  const noticeOf = (one: Perspective): string => { const facts = experts.get(one.id)?.facts; return facts ? asServed(one, facts).notice : one.notice }
   const started = Math.floor(Date.now() / 1000)
   const described = (id: string, one: Perspective | null): z.infer<typeof model> => ({
     id, object: 'model', created: started, owned_by: config.provider,
-    perspective: one && { id: one.id, label: one.label, notice: noticeOf(one), card: `/v1/perspectives/${one.id}/card` },
+    perspective: one && { id: one.id, label: one.label, notice: asServed(one, experts.get(one.id)?.facts ?? declaredServing(one)).notice, card: `/v1/perspectives/${one.id}/card` },
   })
   // each time anew: a release exchanges declarations while this runs
   const all = () => [

@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { ParallaxError } from '../../src/errors.ts'
-import { asServed, isAnother, NOT_MEASURED, type Serving } from '../../src/perspectives/as-served.ts'
+import { asServed, declaredServing, isAnother, NOT_MEASURED, type Serving } from '../../src/perspectives/as-served.ts'
 import { declaration, type Perspective } from '../../src/perspectives/perspective.ts'
 
 const described = declaration.extend({
@@ -15,8 +15,6 @@ const described = declaration.extend({
   slant: z.union([z.literal(NOT_MEASURED), declaration.shape.slant.unwrap()]).describe('Of what answers now: "not measured" where that is another model than the one that was measured'),
   expert: z.object({ model: z.string(), adapter: z.string().nullable(), adapter_sha256: z.string().nullable(), available: z.boolean(), reason: z.string().nullable() }),
 })
-
-const declared = ({ base, adapter }: Perspective): Serving => ({ model: base.model, adapter: adapter?.name ?? null, adapterSha256: adapter?.sha256 ?? null })
 
 /** Stands above a card that is of another model than the one that answers. */
 const anotherServes = ({ label, base, adapter }: Perspective, { model, adapter: name }: Serving): string =>
@@ -41,7 +39,7 @@ export default async function routes (plain: FastifyInstance): Promise<void> {
       object: 'perspective',
       declaration_sha256: sha256,
       card: `/v1/perspectives/${one.id}/card`,
-      ...asServed(perspective, expert?.facts ?? declared(perspective)),
+      ...asServed(perspective, expert?.facts ?? declaredServing(perspective)),
       expert: {
         model: expert?.facts.model ?? one.base.model, adapter: expert?.facts.adapter ?? null, adapter_sha256: expert?.facts.adapterSha256 ?? null,
         available: now.ok, reason: now.ok ? null : now.reason,

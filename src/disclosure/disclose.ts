@@ -4,15 +4,10 @@
  */
 import { DisplayString, serializeDictionary, serializeItem, serializeList, Token } from 'structured-headers'
 import type { Draw } from '../draws/draws.ts'
-import { asServed, NOT_MEASURED } from '../perspectives/as-served.ts'
+import { asServed, NOT_MEASURED, type Serving } from '../perspectives/as-served.ts'
 import type { Perspective } from '../perspectives/perspective.ts'
 
-/** What answered, as far as it is known. Digest in hex. */
-export interface Speaker {
-  readonly model: string
-  readonly adapter: string | null
-  readonly adapterSha256: string | null
-}
+export type Speaker = Serving
 
 /**
  * What else shapes the words. `fresh`: the user's turns alone. `same`: earlier answers too, all of them this perspective's own.

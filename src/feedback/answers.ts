@@ -18,12 +18,11 @@ export async function answerOf (log: Records, tenant: string, { record, choice: 
   if (found.payload.state !== 'present') throw new ParallaxError('record_not_found', `The transcript of ${record} is ${found.payload.state}: there is nothing left that could be judged.`, { param: 'record' })
   const ends = (await log.endsOf(record)).map(({ leaf }) => JSON.parse(leaf) as End).filter(({ type }) => type === 'completion.end')
   const voices = begin.choices ?? 1
-  // never one of them by itself: it would be the same side every time
-  if (named === null && voices > 1) throw whichOf(record, voices, member)
   const choice = named ?? 0
   // one voice may give several choices, all of them in its one end
   const end = voices > 1 ? ends.find((one) => (one.choice ?? 0) === choice) : ends[0]
   const choices = voices > 1 ? voices : Math.max(1, end?.finish?.length ?? 1)
+  // never one of them by itself: it would be the same side every time
   if (named === null && choices > 1) throw whichOf(record, choices, member)
   if (!end && choice < voices) throw new ParallaxError('record_open', `The answer ${record} is still being given. Judge it when it has ended.`, { param: 'record', retryAfter: OPEN_RETRY_SECONDS })
   if (!end || choice >= choices) throw new ParallaxError('invalid_request', `The answer ${record} has ${choices === 1 ? 'one choice, 0' : `the choices 0 to ${choices - 1}`}; "${member}" names ${choice}.`, { param: member })

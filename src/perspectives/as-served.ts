@@ -4,7 +4,11 @@
  */
 import type { Perspective } from './perspective.ts'
 
+/** What answers, as far as it is known. Digest in hex. */
 export interface Serving { readonly model: string, readonly adapter: string | null, readonly adapterSha256: string | null }
+
+/** What serves it where nobody has put anything else there. */
+export const declaredServing = ({ base, adapter }: Pick<Perspective, 'base' | 'adapter'>): Serving => ({ model: base.model, adapter: adapter?.name ?? null, adapterSha256: adapter?.sha256 ?? null })
 
 /** The declared adapter, by its digest; of what declares none, the declared base by its name, bare. */
 export const isDeclared = ({ base, adapter }: Pick<Perspective, 'base' | 'adapter'>, by: Serving): boolean =>

@@ -36,7 +36,7 @@ export function readSources ({ recipe, twinviews, neutral }: { readonly recipe: 
   }
 }
 
-/** There are fifty times as many statements as neutral texts: those count so many times. */
+/** There are forty times as many statements as neutral texts: each of these counts so many times. */
 const COPIES = 10
 /** One neutral text in so many is held out. */
 const HELD_OUT = 5

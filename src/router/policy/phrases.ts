@@ -62,7 +62,7 @@ function parsePhrase (text: string, list: (name: string) => readonly Phrase[]): 
   return items
 }
 
-const listItem = (phrases: readonly Phrase[], optional: boolean): Item => ({ is: 'list', phrases, beginningWith: beginningsOf(phrases, (items) => items), optional })
+const listItem = (phrases: readonly Phrase[], optional: boolean): Item => ({ is: 'list', phrases, beginningWith: beginningsOf(phrases), optional })
 
 /** Where a phrase that begins at `at` ends, or -1. Gaps cross no sentence. */
 function matchAt (words: readonly string[], at: number, items: Phrase, from = 0): number {
@@ -112,16 +112,16 @@ function beginnings (items: Phrase, add: (key: string, kind: 'word' | 'beginning
 }
 
 /** A word -> those of `all` that may begin with it. */
-function beginningsOf<T> (all: readonly T[], itemsOf: (one: T) => Phrase): (word: string) => readonly T[] {
-  const byKey = { word: new Map<string, T[]>(), beginning: new Map<string, T[]>(), number: new Map<string, T[]>() }
+function beginningsOf (all: readonly Phrase[]): (word: string) => readonly Phrase[] {
+  const byKey = { word: new Map<string, Phrase[]>(), beginning: new Map<string, Phrase[]>(), number: new Map<string, Phrase[]>() }
   for (const one of all) {
-    beginnings(itemsOf(one), (key, kind) => {
+    beginnings(one, (key, kind) => {
       const there = byKey[kind].get(key)
       if (!there) byKey[kind].set(key, [one])
       else if (there.at(-1) !== one) there.push(one)
     })
   }
-  const none: readonly T[] = []
+  const none: readonly Phrase[] = []
   const numbers = byKey.number.get('') ?? none
   // most lists hold whole words only
   if (byKey.beginning.size === 0 && numbers.length === 0) return (word) => byKey.word.get(word) ?? none
@@ -139,7 +139,7 @@ export type Occurrences = (list: number) => readonly (readonly [number, number])
 export interface PhraseFinder {
   readonly names: readonly string[]
   find (words: readonly string[]): Occurrences
-  /** Whether a phrase of the list begins among the first words: the same answer as `find` gives, without searching for all the others. */
+  /** Whether a phrase of the list begins among the first words: the same answer as `find` gives, without searching the rest of the text. */
   opens (words: readonly string[], list: number, firstWords: number): boolean
   /**
    * A cheap look before the search: bit n is set where the words hold at least what some phrase of the n-th of `lists` cannot do without.
@@ -224,7 +224,7 @@ export function phraseFinder (lists: Lists, problem: (where: string, what: strin
     return phrases
   }
   const names = Object.keys(lists)
-  const beginningWith = names.map((name) => beginningsOf(read(name), (items) => items))
+  const beginningWith = names.map((name) => beginningsOf(read(name)))
   const none: readonly (readonly [number, number])[] = []
 
   function opens (words: readonly string[], list: number, firstWords: number): boolean {

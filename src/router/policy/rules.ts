@@ -62,9 +62,9 @@ export function ruleBook (document: PolicyDocument, problem: (where: string, wha
   const parts = Object.fromEntries(Object.entries(document.reading).map(([part, name]) => [part, place(name, `reading.${part}`)])) as Record<Part, number>
   const gate = finder.gate(gated)
 
-  function reading (words: readonly string[], bits = gate(words)): Reading {
+  function reading (words: readonly string[]): Reading {
     let found: Occurrences | undefined
-    return { words, gate: bits, found: () => found ??= finder.find(words) }
+    return { words, gate: gate(words), found: () => found ??= finder.find(words) }
   }
 
   function read (text: string): Reading {
@@ -126,7 +126,7 @@ export function ruleBook (document: PolicyDocument, problem: (where: string, wha
     for (const { rule, language, gate: bits, all, unless } of rules) {
       if ((text.gate & bits) !== bits || !only(rule)) continue
       const found = text.found()
-      // the first of a combination is the one that most texts have not: then the others need not be searched for
+      // in order, and no further than the first that is not there: combinations begin, as a rule, with what few texts have
       if (all.some((list) => found(list).length === 0)) continue
       const holds = found(all[0]!).some(([at]) => {
         const isNear = ([other]: readonly [number, number]): boolean => Math.abs(other - at) <= near
